@@ -1,0 +1,1 @@
+"""The activity feed, read page by page."""

@@ -1,0 +1,84 @@
+"""GET /api/activities."""
+
+from functools import cache
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Router, get
+from litestar.params import Parameter
+
+from tenantry import feed
+from tenantry.feed import Activity, ActivityType
+from tenantry.reply import Page
+from tenantry.tenancy.guards import any_member
+from tenantry.tenancy.tenant import Tenant
+
+MAX_SEQ = 2**63 - 1
+
+Cursor = Annotated[int | None, Parameter(ge=0, le=MAX_SEQ, description="The `seq` of an activity.")]
+
+
+@cache
+def page_statement(*, forward: bool, by_type: bool, by_actor: bool) -> str:
+    """One page of the feed, newest first: the last before $3, or with `forward` the first after $2.
+
+    A statement for each combination of filters, so that each has a plan of its own.
+    """
+    return f"""
+SELECT {feed.COLUMNS}
+  FROM (SELECT *
+          FROM activities
+         WHERE organisation_id = $1 AND seq > $2 AND seq < $3
+           AND {"type = ANY($5)" if by_type else "$5::text[] IS NULL"}
+           AND {"actor_id = $6" if by_actor else "$6::uuid IS NULL"}
+         ORDER BY seq {"ASC" if forward else "DESC"}
+         LIMIT $4) AS activity
+  LEFT JOIN users AS actor  ON actor.id  = activity.actor_id
+  LEFT JOIN users AS target ON target.id = activity.target_id
+ ORDER BY activity.seq DESC
+"""
+
+
+@get(
+    "/",
+    guards=[any_member],
+    summary="The activity feed",
+    operation_id="listActivities",
+)
+async def list_activities(
+    tenant: Tenant,
+    before: Cursor = None,
+    after: Cursor = None,
+    limit: Annotated[int, Parameter(ge=1, le=100, description="How many at the most.")] = 50,
+    types: Annotated[
+        list[ActivityType] | None,
+        Parameter(query="type", description="Only these types; may be given several times."),
+    ] = None,
+    actor: Annotated[UUID | None, Parameter(description="Only what this user did.")] = None,
+) -> Page[Activity]:
+    """One page, newest first. `nextCursor` leads on: as `before`, or as `after` if that was given.
+
+    With `after`, the page is the one that follows it, so that a client which knows everything up
+    to a `seq` catches up without a hole.
+    """
+    forward = after is not None and before is None
+    statement = page_statement(
+        forward=forward, by_type=types is not None, by_actor=actor is not None
+    )
+    found = await tenant.fetch(
+        feed.activity,
+        statement,
+        tenant.organisation_id,
+        after if after is not None else -1,
+        before if before is not None else MAX_SEQ,
+        limit + 1,  # one more tells whether there is another page
+        types,
+        actor,
+    )
+    if len(found) <= limit:
+        return Page("Activities fetched", found, None)
+    found = found[1:] if forward else found[:-1]
+    return Page("Activities fetched", found, found[0].seq if forward else found[-1].seq)
+
+
+router = Router("/api/activities", route_handlers=[list_activities], tags=["Activities"])

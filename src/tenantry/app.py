@@ -1,0 +1,186 @@
+"""The application: every route, what they share, and one place that answers errors."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from os import environ
+from typing import Any, cast
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
+from litestar.types import ControllerRouterHandler
+
+from tenantry import asgi, logs, settings
+from tenantry.activities.routes import router as activities
+from tenantry.auth.routes import router as auth
+from tenantry.db.database import Database, unreachable
+from tenantry.docs import routes as docs
+from tenantry.docs.spec import document
+from tenantry.edge import Edge
+from tenantry.errors import (
+    BadRequest,
+    FieldError,
+    Invalid,
+    NotAllowed,
+    NotFound,
+    TenantryError,
+    Unavailable,
+)
+from tenantry.health import health, ready
+from tenantry.inputs import field_errors
+from tenantry.organisations.routes import router as organisations
+from tenantry.passwords import Passwords
+from tenantry.ratelimit import RateLimiter
+from tenantry.realtime.gateway import Gateway, plain_request
+from tenantry.realtime.hub import Hub
+from tenantry.reply import ErrorReply, error_reply
+from tenantry.settings import Settings
+from tenantry.tenancy.guards import provide_tenant
+from tenantry.tenancy.tokens import Tokens
+from tenantry.users.routes import router as users
+
+log = structlog.get_logger()
+
+ROUTES: list[ControllerRouterHandler] = [
+    auth,
+    organisations,
+    users,
+    activities,
+    plain_request,
+    health,
+    ready,
+    docs.page,
+    docs.file,
+    docs.spec,
+]
+
+
+def create_app(config: Settings) -> asgi.App:
+    """The whole server as one ASGI application. Its lifespan opens and closes everything."""
+    assert config.database_url, "the server prepares the database, see tenantry.server"
+    database = Database(config.database_url)
+    tokens = Tokens(config)
+    passwords = Passwords(config.password_min_length)
+    hub = Hub(database)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await database.open()
+        hub.start()
+        try:
+            yield
+        finally:
+            await hub.stop()
+            passwords.close()
+            await database.close()
+
+    dependencies = {
+        "database": Provide(lambda: database, sync_to_thread=False),
+        "passwords": Provide(lambda: passwords, sync_to_thread=False),
+        "tenant": Provide(provide_tenant, sync_to_thread=False),
+        "tokens": Provide(lambda: tokens, sync_to_thread=False),
+    }
+    application = Litestar(
+        ROUTES,
+        lifespan=[lifespan],
+        dependencies=dependencies,
+        state=State(
+            {
+                "database": database,
+                "tokens": tokens,
+                "document": cache(lambda: document(ROUTES, dependencies)),
+            }
+        ),
+        exception_handlers={Exception: answer_error},
+        cors_config=CORSConfig(
+            allow_origins=list(config.cors_origins),
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=["ratelimit-remaining", "retry-after", "x-request-id"],
+        )
+        if config.cors_origins
+        else None,
+        openapi_config=None,
+        logging_config=None,
+    )
+    gateway = Gateway(database, tokens, hub)
+
+    async def by_kind(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        app = gateway if scope["type"] == "websocket" else cast(asgi.App, application)
+        await app(scope, receive, send)
+
+    return Edge(by_kind, settings=config, database=database, limiter=RateLimiter(config))
+
+
+def from_environment() -> asgi.App:
+    """What a server process runs; see tenantry.server, which prepares its environment."""
+    logs.configure()
+    return create_app(settings.load(environ))
+
+
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorReply]:
+    """The one place where an exception becomes an answer."""
+    answered = _understood(request, error)
+    if answered.status >= 500:
+        request.scope["state"]["broken"] = True  # whatever its connection was doing
+    return Response(
+        error_reply(answered, request.scope["state"]["request_id"]),
+        status_code=answered.status,
+        headers=answered.headers,
+        media_type="application/json",
+    )
+
+
+def _understood(request: Request[Any, Any, Any], error: Exception) -> TenantryError:
+    match error:
+        case TenantryError():
+            return error
+        case NotFoundException():
+            return NotFound()
+        case MethodNotAllowedException():
+            return NotAllowed(headers=dict(error.headers or {}))
+        case ValidationException():
+            return Invalid(fields=_fields(request, error))
+        case ClientException():
+            return BadRequest("The body is not valid JSON")
+        case HTTPException(status_code=status) if status < 500:
+            return BadRequest()
+        case UnicodeDecodeError() | RecursionError() if not _readable(request):
+            return BadRequest("The body is not valid JSON")
+    if unreachable(error):
+        log.warning("the database is away", error=repr(error))
+        return Unavailable(headers={"retry-after": "2"})
+    log.error(
+        "a request failed",
+        request_id=request.scope["state"]["request_id"],
+        path=request.scope["path"],
+        exc_info=error,
+    )
+    return TenantryError()
+
+
+def _readable(request: Request[Any, Any, Any]) -> bool:
+    try:
+        msgspec.json.decode(request.scope["state"].get("body", b"null"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _fields(request: Request[Any, Any, Any], error: ValidationException) -> tuple[FieldError, ...]:
+    data = request.route_handler.parsed_data_field
+    if data is not None:
+        body = request.scope["state"].get("body") or b"null"
+        return field_errors(data.annotation, msgspec.json.decode(body))
+    extra = error.extra if isinstance(error.extra, list) else []
+    return tuple(FieldError(item.get("key", ""), item["message"]) for item in extra)

@@ -1,0 +1,7 @@
+"""Accounts and sessions: register, login, refresh, logout.
+
+Promises: passwords are stored as argon2id only, hashed off the event loop; an unknown address
+and a wrong password are told apart by neither answer nor time; of the tokens the database has
+only hashes; a refresh token used twice ends its session, unless it is the same answer asked for
+again within ten seconds. Does not promise: limits on guessing beyond the rate limit.
+"""

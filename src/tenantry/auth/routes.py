@@ -1,0 +1,152 @@
+"""POST /api/auth/register, login, refresh, logout."""
+
+from litestar import Router, post
+from uuid_utils.compat import uuid7
+
+from tenantry.auth.sessions import SignedIn, TokenPair, close_sessions, open_session, rotate
+from tenantry.auth.slugs import slug_of, with_suffix
+from tenantry.db.database import Database
+from tenantry.errors import (
+    CredentialsInvalid,
+    EmailInUse,
+    RefreshTokenInvalid,
+    RefreshTokenMissing,
+)
+from tenantry.inputs import Email, Input, Name, NewPassword, Secret
+from tenantry.passwords import Passwords
+from tenantry.reply import Reply
+from tenantry.tenancy.guards import any_member
+from tenantry.tenancy.joining import join
+from tenantry.tenancy.tenant import Role, Tenant
+from tenantry.tenancy.tokens import Tokens
+
+EMAIL_TAKEN = "SELECT user_id FROM tenantry.find_account($1)"
+FIND_ACCOUNT = "SELECT user_id, password_hash FROM tenantry.find_account($1)"
+FOUND_ORGANISATION = "SELECT tenantry.found_organisation($1, $2, $3)"
+REPLACE_HASH = "SELECT tenantry.replace_password_hash($1, $2, $3)"
+
+
+class RegisterInput(Input):
+    name: Name
+    email: Email
+    password: NewPassword
+    organisation_name: Name
+
+
+class LoginInput(Input):
+    email: Email
+    password: Secret
+
+
+class RefreshInput(Input):
+    refresh_token: Secret
+
+
+class LogoutInput(Input):
+    refresh_token: str = ""
+
+
+@post(
+    "/register",
+    public="Anybody may found an organisation.",
+    answers=(EmailInUse,),
+    summary="Found an organisation",
+    operation_id="register",
+)
+async def register(
+    data: RegisterInput, database: Database, passwords: Passwords, tokens: Tokens
+) -> Reply[SignedIn]:
+    """Makes an account and an organisation on the FREE plan, of which it is the admin."""
+    passwords.check_new(data.password)
+    async with database.system() as connection:
+        if await connection.fetchval(EMAIL_TAKEN, data.email):
+            raise EmailInUse
+    password_hash = await passwords.hash(data.password)
+    user, organisation = uuid7(), uuid7()
+    async with database.system() as connection, connection.transaction():
+        slug = slug_of(data.organisation_name)
+        while not await connection.fetchval(
+            FOUND_ORGANISATION, organisation, data.organisation_name, slug
+        ):
+            slug = with_suffix(slug_of(data.organisation_name))
+        tenant = Tenant(connection, organisation, user_id=user)
+        await tenant.lock_seats()
+        if not await join(
+            tenant,
+            email=data.email,
+            name=data.name,
+            password_hash=password_hash,
+            role=Role.ADMIN,
+        ):
+            raise EmailInUse
+        signed_in = await open_session(connection, tokens, user)
+    return Reply("Registration successful", signed_in)
+
+
+@post(
+    "/login",
+    status_code=200,
+    public="Who is not signed in yet.",
+    answers=(CredentialsInvalid,),
+    summary="Sign in",
+    operation_id="login",
+)
+async def login(
+    data: LoginInput, database: Database, passwords: Passwords, tokens: Tokens
+) -> Reply[SignedIn]:
+    """Opens a session. The answer is the same for an unknown address and a wrong password."""
+    async with database.system() as connection:
+        account = await connection.fetchrow(FIND_ACCOUNT, data.email)
+    known = account["password_hash"] if account else None
+    right, renewed = await passwords.verify(data.password, known)
+    if account is None or not right:
+        raise CredentialsInvalid
+    user = account["user_id"]
+    async with database.system() as connection, connection.transaction():
+        if renewed:
+            await connection.execute(REPLACE_HASH, user, known, renewed)
+        signed_in = await open_session(connection, tokens, user)
+    return Reply("Login successful", signed_in)
+
+
+@post(
+    "/refresh",
+    status_code=200,
+    public="The refresh token says who it is.",
+    answers=(RefreshTokenInvalid,),
+    summary="Renew the tokens",
+    operation_id="refresh",
+)
+async def refresh(data: RefreshInput, database: Database, tokens: Tokens) -> Reply[TokenPair]:
+    """Gives the next access and refresh token. Each refresh token works once.
+
+    The same one again within ten seconds gives the same successor, for tabs and lost answers.
+    Later, it has been stolen from somebody: the whole session ends.
+    """
+    async with database.system() as connection:
+        pair = await rotate(connection, tokens, data.refresh_token)
+    return Reply("Token refreshed", pair)
+
+
+@post(
+    "/logout",
+    status_code=200,
+    guards=[any_member],
+    answers=(RefreshTokenMissing,),
+    summary="Sign out",
+    operation_id="logout",
+)
+async def logout(data: LogoutInput, tenant: Tenant, tokens: Tokens) -> Reply[None]:
+    """Ends the session at once: its access tokens, its refresh token and its sockets."""
+    if not data.refresh_token:
+        raise RefreshTokenMissing
+    assert tenant.user_id is not None and tenant.session_id is not None
+    await close_sessions(
+        tenant.connection, tokens, tenant.user_id, tenant.session_id, data.refresh_token
+    )
+    return Reply("Logged out successfully", None)
+
+
+router = Router(
+    "/api/auth", route_handlers=[register, login, refresh, logout], tags=["Authentication"]
+)

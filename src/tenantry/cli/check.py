@@ -1,0 +1,55 @@
+"""tenantry check"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import rich_click as click
+from rich.table import Table
+
+from tenantry.cli.console import load, out, plain_failures
+from tenantry.db import isolation, schema
+from tenantry.db.embedded import owner_of
+from tenantry.db.isolation import Fault
+
+
+async def inspect(url: str) -> tuple[list[str], list[Fault]]:
+    connection = await schema.connect(url, patience=0)
+    try:
+        return await isolation.tenant_tables(connection), await isolation.faults(connection)
+    finally:
+        await connection.close()
+
+
+@click.command("check")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of the embedded database. [TENANTRY_DATA, .tenantry]",
+)
+def command(data: Path | None) -> None:
+    """Prove the isolation of the database from its catalogue.
+
+    Looks at every table with an organisation_id, your own too, and at every way in which the
+    server's role could get round the policies. Exits with 1 if it finds one.
+    """
+    with plain_failures():
+        settings = load(data=data)
+        with owner_of(settings.database_url, settings.data) as url:
+            tables, faults = asyncio.run(inspect(url))
+    broken = {fault.what for fault in faults}
+    for table in tables:
+        mark = "[bold red]✗[/]" if table in broken else "[bold green]✓[/]"
+        out.print(f"{mark} {table}")
+    if not faults:
+        out.print(
+            f"\n[bold green]Isolated.[/] {len(tables)} tenant tables: row-level security forced, "
+            "organisation_id in every key; the server's role has no way round."
+        )
+        return
+    report = Table("what", "problem", "mend", title="Isolation faults", title_justify="left")
+    for fault in faults:
+        report.add_row(fault.what, fault.problem, fault.mend)
+    out.print()
+    out.print(report)
+    sys.exit(1)

@@ -1,0 +1,40 @@
+"""How commands speak and fail."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+
+from tenantry import settings
+from tenantry.db.embedded import EmbeddedError
+from tenantry.db.schema import SchemaError
+from tenantry.server import AddressError
+from tenantry.settings import Settings, SettingsError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Errors that a person can mend are sentences, and exit with 1."""
+    try:
+        yield
+    except SettingsError as error:
+        for problem in error.problems:
+            err.print(f"[bold red]✗[/] {problem}", soft_wrap=True)
+        sys.exit(1)
+    except (AddressError, EmbeddedError, SchemaError) as error:
+        err.print(f"[bold red]✗[/] {error}", soft_wrap=True)
+        sys.exit(1)
+
+
+def load(**overrides: Any) -> Settings:
+    return settings.load(os.environ, **overrides)
+
+
+def say(text: str) -> None:
+    out.print(f"[bold cyan]tenantry[/] {text}", soft_wrap=True)

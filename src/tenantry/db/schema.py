@@ -1,0 +1,140 @@
+"""Which schema a database has, and the login that the server works with."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+from asyncpg import Record
+
+from tenantry.db.database import CONNECT_TIMEOUT, unreachable
+
+VERSIONS = Path(__file__).parent / "migrations" / "versions"
+HEAD = max(file.name.split("_")[0] for file in VERSIONS.glob("[0-9]*.py"))
+
+ADVISORY_LOCK = 7_236_641_102
+SCRAM_ITERATIONS = 4096
+
+
+class SchemaError(Exception):
+    """The database cannot be served as it is; the message says what to do."""
+
+
+async def version(connection: "asyncpg.Connection[Record]") -> str | None:
+    """The schema's version; None for a database without one."""
+    if await connection.fetchval("SELECT to_regclass('public.alembic_version')") is None:
+        return None
+    found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+    return found
+
+
+async def prepare(
+    owner_url: str, *, secret: str, say: Callable[[str], None], patience: float = 30.0
+) -> str:
+    """Bring the database to this version's schema; gives the URL that the server works with.
+
+    With the owner's URL that is a login role of this database, `<database>_runtime`, made here as
+    a member of tenantry_runtime. A URL that is such a role's already is given back as it is, and
+    the schema must have been migrated. `secret` keys the login's password, together with the
+    owner's. `patience` is how many seconds to wait for a database that is still starting.
+
+    Raises:
+        SchemaError: there is nothing that can be served.
+    """
+    connection = await connect(owner_url, patience)
+    try:
+        found = await version(connection)
+        owner: bool = await connection.fetchval(
+            "SELECT has_database_privilege(current_database(), 'CREATE')"
+        )
+        if found is not None and found > HEAD:
+            raise SchemaError(
+                f"The database's schema ({found}) is newer than this Tenantry's ({HEAD}). "
+                "Run the newer version."
+            )
+        if found != HEAD:
+            if not owner:
+                raise SchemaError(
+                    f"The database's schema is at {found or 'nothing'}, and this version needs "
+                    f"{HEAD}. Run `tenantry migrate` with the owner's DATABASE_URL."
+                )
+            say(f"Migrating the database from {found or 'nothing'} to {HEAD} …")
+            await migrate(owner_url)
+        return await _ensure_login(connection, owner_url, secret) if owner else owner_url
+    finally:
+        await connection.close()
+
+
+async def migrate(owner_url: str) -> None:
+    """Run the migrations in a process of their own; see tenantry.db.migrate."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tenantry.db.migrate",
+        env={**os.environ, "DATABASE_URL": owner_url},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    _, output = await process.communicate()
+    if process.returncode:
+        raise SchemaError(f"The migrations failed.\n{output.decode(errors='replace').strip()}")
+
+
+async def connect(url: str, patience: float) -> "asyncpg.Connection[Record]":
+    """Connect to a database that may still be starting. Raises `SchemaError`."""
+    deadline = asyncio.get_running_loop().time() + patience
+    while True:
+        try:
+            return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
+        except Exception as error:
+            if not unreachable(error):
+                raise
+            if asyncio.get_running_loop().time() > deadline:
+                raise SchemaError(
+                    f"The database of DATABASE_URL cannot be reached: {error}. "
+                    "Check that it runs, and the host, name and password in the URL."
+                ) from error
+            await asyncio.sleep(0.5)
+
+
+async def _ensure_login(
+    connection: "asyncpg.Connection[Record]", owner_url: str, secret: str
+) -> str:
+    """Make the database's runtime login, or bring its password up to date; gives its URL."""
+    database: str = await connection.fetchval("SELECT current_database()")
+    login = f"{database[:55]}_runtime"
+    parts = urlsplit(owner_url)
+    key = f"{secret}\n{parts.password or ''}".encode()
+    password = hmac.new(key, f"tenantry runtime {database}".encode(), hashlib.sha256).hexdigest()
+    # The nodes of one database may start together.
+    await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
+    quoted: str = await connection.fetchval("SELECT quote_ident($1)", login)
+    if not await connection.fetchval("SELECT to_regrole($1)", quoted):
+        await connection.execute(f"CREATE ROLE {quoted} LOGIN IN ROLE tenantry_runtime")
+    await connection.execute(
+        f"ALTER ROLE {quoted} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS "
+        f"PASSWORD '{_scram_verifier(password)}'"
+        if await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        else f"ALTER ROLE {quoted} LOGIN PASSWORD '{_scram_verifier(password)}'"
+    )
+    await connection.execute("SELECT pg_advisory_unlock($1)", ADVISORY_LOCK)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(login)}:{password}@{host}"))
+
+
+def _scram_verifier(password: str) -> str:
+    """What PostgreSQL stores of a password (RFC 5803), so that the password is in no log of its."""
+    salt = os.urandom(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, SCRAM_ITERATIONS)
+    client = hmac.digest(salted, b"Client Key", "sha256")
+    stored = hashlib.sha256(client).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    salt64, stored64, server64 = (base64.b64encode(x).decode() for x in (salt, stored, server))
+    return f"SCRAM-SHA-256${SCRAM_ITERATIONS}:{salt64}${stored64}:{server64}"

@@ -1,0 +1,75 @@
+"""GET /docs, its files, and GET /docs/spec."""
+
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Response, get
+from litestar.datastructures import State
+
+from tenantry.errors import NotFound
+
+# Swagger UI, as the flask-swagger-ui package ships it; nothing of Flask is imported.
+FILES = Path(str(distribution("flask-swagger-ui").locate_file("flask_swagger_ui/dist")))
+SERVED = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "favicon-32x32.png": "image/png",
+}
+
+# Swagger UI draws its icons from data: URLs and sets styles from its scripts; nothing else.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+HEADERS = {"content-security-policy": POLICY, "cache-control": "public, max-age=3600"}
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Tenantry API</title>
+<link rel="stylesheet" href="/docs/files/swagger-ui.css">
+<link rel="icon" type="image/png" href="/docs/files/favicon-32x32.png">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/docs/files/swagger-ui-bundle.js"></script>
+<script src="/docs/files/start.js"></script>
+</body>
+</html>
+"""
+START = """SwaggerUIBundle({
+  url: "/docs/spec",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  tryItOutEnabled: true,
+  displayRequestDuration: true,
+  persistAuthorization: false,
+  validatorUrl: null,
+});
+"""
+
+
+@get("/docs", public="Documentation.", include_in_schema=False)
+async def page() -> Response[str]:
+    return Response(PAGE, media_type=MediaType.HTML, headers=HEADERS)
+
+
+@get("/docs/files/{name:str}", public="Documentation.", include_in_schema=False)
+async def file(name: str) -> Response[bytes]:
+    if name == "start.js":
+        return Response(START.encode(), media_type="text/javascript", headers=HEADERS)
+    if name not in SERVED:
+        raise NotFound
+    content = (FILES / name).read_bytes()
+    return Response(content, media_type=SERVED[name], headers=HEADERS)
+
+
+@get("/docs/spec", public="Documentation.", include_in_schema=False)
+async def spec(state: State) -> Response[bytes]:
+    document: dict[str, Any] = state.document()
+    return Response(msgspec.json.encode(document), media_type=MediaType.JSON)

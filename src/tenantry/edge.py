@@ -1,0 +1,206 @@
+"""The edge: what happens to every request, before and after the application has it.
+
+Each request gets an id, is counted against the limits, has its body bounded and read (so that no
+database connection ever waits for a slow client), gives its connection back when the answer
+begins, and leaves one line in the log, without its query string, where tokens can be.
+"""
+
+import re
+import time
+from collections.abc import Iterable
+
+import msgspec
+import structlog
+from uuid_utils.compat import uuid7
+
+from tenantry.asgi import App, Headers, Message, Receive, Scope, Send
+from tenantry.db.database import Database
+from tenantry.errors import TenantryError, TooLarge, TooMany, TooManyAuthAttempts
+from tenantry.ratelimit import RateLimiter, Verdict
+from tenantry.reply import error_reply
+from tenantry.settings import Settings
+from tenantry.tenancy.tenant import Tenant
+
+log = structlog.get_logger("tenantry.request")
+
+MAX_BODY = 1024 * 1024
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+SECURITY_HEADERS: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+]
+# The API's answers are for programs: nothing of them runs, is framed, or is kept.
+API_HEADERS: Headers = [
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+]
+HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+
+class Edge:
+    def __init__(
+        self, app: App, *, settings: Settings, database: Database, limiter: RateLimiter
+    ) -> None:
+        self.app = app
+        self.database = database
+        self.limiter = limiter
+        self.cors_origins = {origin.encode() for origin in settings.cors_origins}
+        self.common = list(SECURITY_HEADERS)
+        if settings.public_url and settings.public_url.startswith("https://"):
+            self.common.append(HSTS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        exchange = Exchange(self, scope, receive, send)
+        try:
+            await exchange.run()
+        finally:
+            await exchange.leave_tenant()
+            exchange.log()
+
+
+class Exchange:
+    """One request and its answer, or one WebSocket's handshake and life."""
+
+    def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
+        self.edge = edge
+        self.scope = scope
+        self.receive = receive
+        self.forward = send
+        self.started = time.perf_counter()
+        self.status = 0
+        self.verdict: Verdict | None = None
+        self.request_id = _request_id(scope["headers"])
+        self.state = scope.setdefault("state", {})
+        self.state["request_id"] = self.request_id
+        # Who asked, for the log; kept by `leave_tenant` when the tenant goes.
+        self.tenant: Tenant | None = None
+
+    async def run(self) -> None:
+        client = self.scope["client"]
+        self.verdict = await self.edge.limiter.check(
+            self.scope["path"], client[0] if client else ""
+        )
+        if self.verdict and self.verdict.exceeded:
+            await self.refuse(
+                (TooManyAuthAttempts if self.verdict.exceeded == "auth" else TooMany)(
+                    headers={"retry-after": str(max(1, self.verdict.reset))}
+                )
+            )
+            return
+        receive = self.receive
+        if self.scope["type"] == "http":
+            try:
+                receive = await self.read_body()
+            except TooLarge as error:
+                await self.refuse(error)
+                return
+            except ConnectionError:  # gone before the body was whole: nothing may come of it
+                return
+        await self.edge.app(self.scope, receive, self.send)
+
+    async def read_body(self) -> Receive:
+        """Read the body, at most 1 MiB of it; gives a `receive` that has it whole."""
+        declared = _declared_length(self.scope["headers"])
+        if declared == 0:
+            return self.receive
+        if declared is not None and declared > MAX_BODY:
+            raise TooLarge
+        body = bytearray()
+        more = True
+        while more:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                raise ConnectionResetError
+            body += message["body"]
+            if len(body) > MAX_BODY:
+                raise TooLarge
+            more = message.get("more_body", False)
+        whole = self.state["body"] = bytes(body)
+        waiting: list[Message] = [{"type": "http.request", "body": whole, "more_body": False}]
+
+        async def receive() -> Message:
+            return waiting.pop() if waiting else await self.receive()
+
+        return receive
+
+    async def send(self, message: Message) -> None:
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
+            await self.leave_tenant()
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], *self.headers(message["headers"])]
+        elif message["type"] == "websocket.accept":
+            await self.leave_tenant()
+            self.status = 101
+            message["headers"] = [*message.get("headers", []), *self.headers(())]
+        await self.forward(message)
+
+    async def refuse(self, error: TenantryError) -> None:
+        """Answer in the envelope, without asking the application."""
+        prefix = "websocket." if self.scope["type"] == "websocket" else ""
+        headers = [
+            (b"content-type", b"application/json"),
+            *((name.encode(), value.encode()) for name, value in error.headers.items()),
+        ]
+        origin = dict(self.scope["headers"]).get(b"origin")
+        if origin in self.edge.cors_origins:
+            headers += [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+        body = msgspec.json.encode(error_reply(error, self.request_id))
+        await self.send(
+            {"type": f"{prefix}http.response.start", "status": error.status, "headers": headers}
+        )
+        await self.send({"type": f"{prefix}http.response.body", "body": body, "more_body": False})
+
+    def headers(self, present: Iterable[tuple[bytes, bytes]]) -> Headers:
+        """The headers that every answer carries."""
+        headers = [(b"x-request-id", self.request_id.encode()), *self.edge.common]
+        if not any(name == b"content-security-policy" for name, _ in present):
+            headers += API_HEADERS
+        if self.verdict:
+            headers += [
+                (b"ratelimit-limit", b"%d" % self.verdict.limit),
+                (b"ratelimit-remaining", b"%d" % self.verdict.remaining),
+                (b"ratelimit-reset", b"%d" % self.verdict.reset),
+            ]
+        return headers
+
+    async def leave_tenant(self) -> None:
+        tenant = self.state.pop("tenant", None)
+        if tenant is not None:
+            self.tenant = tenant
+            await self.edge.database.leave(tenant.connection, broken="broken" in self.state)
+
+    def log(self) -> None:
+        log.info(
+            "request",
+            request_id=self.request_id,
+            method=self.scope.get("method", "WEBSOCKET"),
+            path=self.scope["path"],
+            status=self.status,
+            milliseconds=round((time.perf_counter() - self.started) * 1000, 2),
+            client=self.scope["client"][0] if self.scope["client"] else None,
+            organisation=str(self.tenant.organisation_id) if self.tenant else None,
+            user=str(self.tenant.user_id) if self.tenant else None,
+        )
+
+
+def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """The body's length as the client declares it; None where it does not know it yet."""
+    declared = 0
+    for name, value in headers:
+        if name == b"transfer-encoding":
+            return None
+        if name == b"content-length":
+            declared = int(value)  # the server has refused what is no number
+    return declared
+
+
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return uuid7().hex

@@ -1,0 +1,165 @@
+"""Every error that a client can be answered with, as one small tree.
+
+    TenantryError            status, code and message: what the envelope carries
+    ├─ BadRequest     400    ├─ Unauthorized  401    ├─ Forbidden    403
+    ├─ NotFound       404    ├─ NotAllowed    405    ├─ Conflict     409
+    ├─ Gone           410    ├─ TooLarge      413    ├─ Invalid      422 (with `fields`)
+    ├─ TooMany        429    ├─ Failure       500    └─ Unavailable  503
+
+A leaf below one of them is one answer of the contract: its `code` is stable, its `message` is
+for people and may be given at the place where it is raised.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """One field of the input that is wrong: `field` is its path (empty for the whole body)."""
+
+    field: str
+    message: str
+
+
+class TenantryError(Exception):
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    message: str = "Something went wrong on our side"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        fields: tuple[FieldError, ...] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        if message is not None:
+            self.message = message
+        self.fields = fields
+        self.headers = headers or {}
+        super().__init__(self.message)
+
+
+class BadRequest(TenantryError):
+    status, code, message = 400, "BAD_REQUEST", "The request cannot be understood"
+
+
+class Unauthorized(TenantryError):
+    status, code, message = 401, "UNAUTHORIZED", "Invalid or expired access token"
+
+
+class Forbidden(TenantryError):
+    status, code = 403, "FORBIDDEN"
+    message = "You do not have permission to perform this action"
+
+
+class NotFound(TenantryError):
+    status, code, message = 404, "NOT_FOUND", "There is nothing at this address"
+
+
+class NotAllowed(TenantryError):
+    status, code, message = 405, "METHOD_NOT_ALLOWED", "This address does not take that method"
+
+
+class Conflict(TenantryError):
+    status, code, message = 409, "CONFLICT", "This conflicts with what is there"
+
+
+class Gone(TenantryError):
+    status, code, message = 410, "GONE", "This is no longer there"
+
+
+class TooLarge(TenantryError):
+    status, code, message = 413, "BODY_TOO_LARGE", "The body is larger than 1 MiB"
+
+
+class Invalid(TenantryError):
+    status, code, message = 422, "VALIDATION_FAILED", "Validation failed"
+
+
+class TooMany(TenantryError):
+    status, code = 429, "TOO_MANY_REQUESTS"
+    message = "Too many requests, please slow down"
+
+
+class Unavailable(TenantryError):
+    status, code = 503, "UNAVAILABLE"
+    message = "The service cannot reach its database right now; try again in a moment"
+
+
+class TokenMissing(Unauthorized):
+    code, message = "TOKEN_MISSING", "No token provided"
+
+
+class TokenInvalid(Unauthorized):
+    code, message = "TOKEN_INVALID", "Invalid or expired access token"
+
+
+class CredentialsInvalid(Unauthorized):
+    code, message = "CREDENTIALS_INVALID", "Invalid email or password"
+
+
+class RefreshTokenInvalid(Unauthorized):
+    code, message = "REFRESH_TOKEN_INVALID", "Invalid or expired refresh token"
+
+
+class RefreshTokenMissing(BadRequest):
+    code, message = "REFRESH_TOKEN_MISSING", "Refresh token is required"
+
+
+class EmailInUse(Conflict):
+    code, message = "EMAIL_IN_USE", "Email already in use"
+
+
+class AccountExists(Conflict):
+    code, message = "ACCOUNT_EXISTS", "An account with this email already exists"
+
+
+class AlreadyOnPlan(BadRequest):
+    code, message = "ALREADY_ON_PLAN", "Organisation is already on the PRO plan"
+
+
+class SeatsExceeded(Conflict):
+    code = "SEATS_EXCEEDED"
+    message = "The organisation has more members than the FREE plan allows"
+
+
+class SeatLimitReached(Forbidden):
+    code = "SEAT_LIMIT_REACHED"
+    message = "Member limit reached for FREE plan. Please upgrade."
+
+
+class AlreadyMember(Conflict):
+    code, message = "ALREADY_MEMBER", "User already exists in this organisation"
+
+
+class AlreadyInvited(Conflict):
+    code, message = "ALREADY_INVITED", "Invite already sent to this email"
+
+
+class InviteUnknown(NotFound):
+    code, message = "INVITE_UNKNOWN", "Invalid or already used invite token"
+
+
+class InviteExpired(Gone):
+    code, message = "INVITE_EXPIRED", "Invite has expired"
+
+
+class CannotRemoveSelf(BadRequest):
+    code = "CANNOT_REMOVE_SELF"
+    message = "You cannot remove yourself from the organisation"
+
+
+class CannotRemoveAdmin(Forbidden):
+    code = "CANNOT_REMOVE_ADMIN"
+    message = "You cannot remove an admin from the organisation"
+
+
+class MemberUnknown(NotFound):
+    code, message = "MEMBER_UNKNOWN", "User not found in this organisation"
+
+
+class TooManyAuthAttempts(TooMany):
+    code = "TOO_MANY_AUTH_ATTEMPTS"
+    message = "Too many auth attempts, please try again later"

@@ -1,0 +1,108 @@
+"""What clients send: the types of input fields, and what is said of a wrong one.
+
+An input is a `Input` struct; unknown fields are refused. Each field type carries the sentence
+that a client reads where the value does not fit.
+"""
+
+from typing import Annotated, Any, get_args
+
+import msgspec
+
+from tenantry.errors import FieldError
+
+# Text for people: no control characters, at least two visible ones, spaces around it ignored.
+_NAME = r"^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*[^\x00-\x20\x7f] *$"
+# The addresses that browsers take (HTML Living Standard, 4.10.5.1.5), with a dot in the domain.
+_EMAIL = (
+    r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+"
+    r"@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$"
+)
+MAX_PASSWORD_BYTES = 1024
+
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=2,
+        max_length=200,
+        pattern=_NAME,
+        description="A name; spaces around it are dropped.",
+        extra={"wrong": "must be 2 to 200 characters of text"},
+    ),
+]
+Email = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=254,
+        pattern=_EMAIL,
+        description="An email address; case does not distinguish two of them.",
+        extra={"wrong": "must be an email address"},
+    ),
+]
+NewPassword = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=8,
+        max_length=MAX_PASSWORD_BYTES,
+        description="At least 8 characters (more where the server asks for more), at most "
+        "1,024 bytes. Never cut short.",
+        extra={"wrong": "must be at least 8 characters and at most 1,024 bytes"},
+    ),
+]
+Secret = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=4096,
+        extra={"wrong": "must not be empty"},
+    ),
+]
+Message = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=4000,
+        pattern=r"^[^\x00]+$",
+        extra={"wrong": "must be 1 to 4,000 characters of text"},
+    ),
+]
+
+
+class Input(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """The body of a request."""
+
+    def __post_init__(self) -> None:
+        for field in ("name", "organisation_name"):
+            if hasattr(self, field):
+                setattr(self, field, getattr(self, field).strip(" "))
+
+
+def field_errors(input_type: type[msgspec.Struct], value: Any) -> tuple[FieldError, ...]:
+    """Every field of the value that does not fit the input type, not just the first."""
+    if not isinstance(value, dict):
+        return (FieldError("", "The body must be a JSON object"),)
+    errors = []
+    known = {field.encode_name: field for field in msgspec.structs.fields(input_type)}
+    for name, field in known.items():
+        if name not in value:
+            if field.required:
+                errors.append(FieldError(name, f"{name} is required"))
+            continue
+        try:
+            msgspec.convert(value[name], field.type)
+        except msgspec.ValidationError as error:
+            errors.append(FieldError(name, f"{name} {_wrong(field.type, error)}"))
+    errors += [
+        FieldError(str(name)[:100], "There is no such field in this request")
+        for name in value
+        if name not in known
+    ]
+    return tuple(errors)
+
+
+def _wrong(field_type: Any, error: msgspec.ValidationError) -> str:
+    for meta in get_args(field_type):
+        if isinstance(meta, msgspec.Meta) and meta.extra:
+            return str(meta.extra["wrong"])
+    text = str(error)
+    return f"is wrong: {text[0].lower()}{text[1:]}"

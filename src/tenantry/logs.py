@@ -1,0 +1,50 @@
+"""Logs: a structured line each, JSON for machines, colours on a terminal.
+
+What is logged never holds a query string, a header or a body: tokens and passwords are there.
+"""
+
+import logging
+import sys
+from typing import Any
+
+import msgspec
+import structlog
+from structlog.typing import Processor
+
+
+def configure() -> None:
+    """Set up structlog, and the standard library's loggers through it."""
+    terminal = sys.stdout.isatty()
+    shared: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(
+            exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+        )
+        if terminal
+        else structlog.processors.JSONRenderer(serializer=_json)
+    )
+    last: list[Processor] = (
+        [renderer] if terminal else [structlog.processors.format_exc_info, renderer]
+    )
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    # Below WARNING the server's own loggers print addresses with their query strings.
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _json(event: Any, **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()

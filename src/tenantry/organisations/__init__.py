@@ -1,0 +1,1 @@
+"""The organisation itself: what it is, its plan, its broadcasts."""

@@ -1,0 +1,141 @@
+"""GET /api/organisations, PATCH …/subscription, POST …/broadcast."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+from litestar import Router, get, patch, post
+
+from tenantry import feed
+from tenantry.errors import AlreadyOnPlan, SeatsExceeded, TokenInvalid
+from tenantry.feed import Activity, ActivityType
+from tenantry.inputs import Input, Message
+from tenantry.reply import Reply
+from tenantry.tenancy.guards import admin, any_member
+from tenantry.tenancy.plans import Plan
+from tenantry.tenancy.tenant import Tenant
+
+ORGANISATION = """
+SELECT id, name, slug, subscription_plan, member_count, created_at
+  FROM organisations
+ WHERE id = $1
+"""
+CHANGE_PLAN = """
+UPDATE organisations SET subscription_plan = $2, updated_at = now() WHERE id = $1
+"""
+ACTIVITY = f"""
+SELECT {feed.COLUMNS}
+  FROM activities AS activity
+  LEFT JOIN users AS actor  ON actor.id  = activity.actor_id
+  LEFT JOIN users AS target ON target.id = activity.target_id
+ WHERE activity.organisation_id = $1 AND activity.seq = $2
+"""
+
+
+class Organisation(msgspec.Struct, frozen=True, rename="camel"):
+    """An organisation. `member_limit` is null where the plan has none."""
+
+    id: UUID
+    name: str
+    slug: str
+    subscription_plan: str
+    member_count: int
+    member_limit: int | None
+    created_at: datetime
+
+
+class SubscriptionInput(Input):
+    plan: Plan
+
+
+class BroadcastInput(Input):
+    message: Message
+
+
+@get("/", guards=[any_member], summary="The organisation", operation_id="getOrganisation")
+async def get_organisation(tenant: Tenant) -> Reply[Organisation]:
+    """The organisation that the token is for."""
+    return Reply("Organisation fetched", await _organisation(tenant))
+
+
+@patch(
+    "/subscription",
+    guards=[admin],
+    answers=(AlreadyOnPlan, SeatsExceeded),
+    summary="Change the plan",
+    operation_id="changeSubscription",
+)
+async def change_subscription(data: SubscriptionInput, tenant: Tenant) -> Reply[Organisation]:
+    """Moves to another plan, up or down. Down needs the members to fit.
+
+    Sends PLAN_UPGRADED or PLAN_DOWNGRADED.
+    """
+    async with tenant.transaction():
+        seats = await tenant.lock_seats()
+        if data.plan is seats.plan:
+            raise AlreadyOnPlan(f"Organisation is already on the {data.plan} plan")
+        if data.plan.seats is not None and seats.members > data.plan.seats:
+            raise SeatsExceeded(
+                f"The {data.plan} plan allows {data.plan.seats} members, and there are "
+                f"{seats.members}. Remove members first."
+            )
+        await tenant.execute(CHANGE_PLAN, tenant.organisation_id, data.plan)
+        upgrade = data.plan.above(seats.plan)
+        moment = datetime.now(UTC)
+        await tenant.record(
+            ActivityType.PLAN_UPGRADED if upgrade else ActivityType.PLAN_DOWNGRADED,
+            f"Plan {'upgraded' if upgrade else 'downgraded'} from {seats.plan} to {data.plan}",
+            {
+                "from": seats.plan,
+                "to": data.plan,
+                "upgradedAt" if upgrade else "downgradedAt": moment,
+            },
+        )
+        organisation = await _organisation(tenant)
+    return Reply(f"Subscription plan {'upgraded' if upgrade else 'downgraded'}", organisation)
+
+
+@post(
+    "/broadcast",
+    guards=[admin],
+    summary="Broadcast a message",
+    operation_id="broadcast",
+)
+async def broadcast(data: BroadcastInput, tenant: Tenant) -> Reply[Activity]:
+    """Sends a BROADCAST_MESSAGE to everybody who is connected, and writes it to the feed."""
+    async with tenant.transaction():
+        seq = await tenant.record(
+            ActivityType.BROADCAST_MESSAGE,
+            data.message,
+            {"message": data.message, "sentBy": tenant.user_id, "sentAt": datetime.now(UTC)},
+        )
+        activity = await tenant.fetch_one(feed.activity, ACTIVITY, tenant.organisation_id, seq)
+    assert activity is not None
+    return Reply("Message broadcasted", activity)
+
+
+async def _organisation(tenant: Tenant) -> Organisation:
+    organisation = await tenant.fetch_one(_made, ORGANISATION, tenant.organisation_id)
+    if organisation is None:
+        raise TokenInvalid
+    return organisation
+
+
+def _made(row: Record) -> Organisation:
+    return Organisation(
+        row["id"],
+        row["name"],
+        row["slug"],
+        row["subscription_plan"],
+        row["member_count"],
+        Plan(row["subscription_plan"]).seats,
+        row["created_at"],
+    )
+
+
+router = Router(
+    "/api/organisations",
+    route_handlers=[get_organisation, change_subscription, broadcast],
+    tags=["Organisations"],
+)

@@ -1,0 +1,87 @@
+"""Rate limits: how many requests one client may make, over all and under /api/auth.
+
+A client is an address; an IPv6 one counts by its /64, which is what one subscriber is given.
+Counts are the process's own, or shared by all processes and nodes through Redis. If Redis goes
+away, each process counts for itself until it is back: limits get wider, never absent.
+"""
+
+import ipaddress
+import time
+from functools import lru_cache
+from typing import NamedTuple
+
+import structlog
+from limits import RateLimitItem
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.strategies import FixedWindowRateLimiter
+from limits.errors import StorageError
+
+from tenantry.settings import Settings
+
+log = structlog.get_logger()
+
+AUTH_PREFIX = "/api/auth/"
+
+
+class Verdict(NamedTuple):
+    """The state of the limit that a request is nearest to; `reset` is in seconds."""
+
+    limit: int
+    remaining: int
+    reset: int
+    exceeded: str | None  # "global", "auth" or None
+
+
+@lru_cache(maxsize=4096)
+def client_key(address: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)
+    return str(parsed)
+
+
+class RateLimiter:
+    def __init__(self, settings: Settings) -> None:
+        self._global = settings.rate_limit_global
+        self._auth = settings.rate_limit_auth
+        self._local = FixedWindowRateLimiter(MemoryStorage())
+        self._shared: FixedWindowRateLimiter | None = None
+        if settings.redis_url:
+            storage: Storage = RedisStorage(
+                f"async+{settings.redis_url}", implementation="redispy", wrap_exceptions=True
+            )
+            self._shared = FixedWindowRateLimiter(storage)
+
+    async def check(self, path: str, address: str) -> Verdict | None:
+        """Count one request; None where no limit applies to it."""
+        client = client_key(address)
+        verdict = None
+        if self._auth and path.startswith(AUTH_PREFIX):
+            verdict = await self._hit("auth", self._auth, client)
+        if self._global and not (verdict and verdict.exceeded):
+            over_all = await self._hit("global", self._global, client)
+            if verdict is None or over_all.exceeded or over_all.remaining < verdict.remaining:
+                verdict = over_all
+        return verdict
+
+    async def _hit(self, name: str, item: RateLimitItem, client: str) -> Verdict:
+        if self._shared:
+            try:
+                return await self._count(self._shared, name, item, client)
+            except StorageError as error:
+                log.warning("rate limits are counted locally: Redis is away", error=str(error))
+        return await self._count(self._local, name, item, client)
+
+    @staticmethod
+    async def _count(
+        limiter: FixedWindowRateLimiter, name: str, item: RateLimitItem, client: str
+    ) -> Verdict:
+        allowed = await limiter.hit(item, name, client)
+        window = await limiter.get_window_stats(item, name, client)
+        reset = max(0, round(window.reset_time - time.time()))
+        return Verdict(item.amount, max(0, window.remaining), reset, None if allowed else name)

@@ -1,0 +1,171 @@
+"""The gateway: /ws, from the handshake to the close, as plain ASGI."""
+
+import asyncio
+import contextlib
+from typing import Any
+from urllib.parse import parse_qs
+from uuid import UUID
+
+import msgspec
+from litestar import MediaType, Response, get
+
+from tenantry.asgi import Receive, Scope, Send
+from tenantry.db.database import Database, unreachable
+from tenantry.errors import TokenInvalid
+from tenantry.realtime.hub import Hub
+from tenantry.tenancy.guards import enter
+from tenantry.tenancy.tokens import Tokens
+
+BUFFER = 256  # events that a socket may lag behind before it is cut off
+TRY_AGAIN_LATER = 1013  # RFC 6455 registry: the server is too busy for this client
+
+CONNECTED = '{"type":"CONNECTED","payload":{"message":"Connected to real-time channel"}}'
+PONG = '{"type":"PONG"}'
+
+
+class Refused(Exception):
+    """The handshake is answered with this instead."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class QueuedSocket:
+    """A socket whose frames wait in a bounded queue for its sender."""
+
+    def __init__(self, organisation_id: UUID, user_id: UUID, session_id: UUID) -> None:
+        self.organisation_id = organisation_id
+        self.user_id = user_id
+        self.session_id = session_id
+        self.frames: asyncio.Queue[str] = asyncio.Queue(BUFFER)
+        self.closing: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+
+    def deliver(self, frame: str) -> None:
+        try:
+            self.frames.put_nowait(frame)
+        except asyncio.QueueFull:
+            self.close(TRY_AGAIN_LATER, "Reading too slowly. Connect again.")
+
+    def close(self, code: int, reason: str) -> None:
+        if not self.closing.done():
+            self.closing.set_result((code, reason))
+
+
+class Gateway:
+    """The ASGI application of every WebSocket."""
+
+    def __init__(self, database: Database, tokens: Tokens, hub: Hub) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        try:
+            socket, last_seq = await self._authenticate(scope)
+        except Refused as refused:
+            await _refuse(send, refused)
+            return
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        await send({"type": "websocket.send", "text": CONNECTED, "bytes": None})
+        self._hub.attach(socket, last_seq)
+        try:
+            await _converse(socket, receive, send)
+        finally:
+            self._hub.detach(socket)
+
+    async def _authenticate(self, scope: Scope) -> tuple[QueuedSocket, int]:
+        if scope["path"] != "/ws":
+            raise Refused(404, "There is no WebSocket at this address")
+        token = query_token(scope)
+        try:
+            tenant = await enter(self._database, self._tokens, token)
+        except TokenInvalid:
+            raise Refused(401, "Invalid or expired token") from None
+        except Exception as error:
+            if unreachable(error):
+                raise Refused(503, "The service cannot reach its database right now") from error
+            raise
+        scope["state"]["tenant"] = tenant  # its connection goes back when the handshake is answered
+        assert tenant.user_id and tenant.session_id
+        socket = QueuedSocket(tenant.organisation_id, tenant.user_id, tenant.session_id)
+        return socket, tenant.last_seq
+
+
+def query_token(scope: Scope) -> str:
+    """The token of the query string."""
+    query: bytes = scope["query_string"]
+    tokens = parse_qs(query.decode("latin-1")).get("token")
+    if not tokens:
+        raise Refused(401, "Missing token")
+    return tokens[0]
+
+
+async def _refuse(send: Send, refused: Refused) -> None:
+    start: Any = {
+        "type": "websocket.http.response.start",
+        "status": refused.status,
+        "headers": [(b"content-type", b"text/plain; charset=utf-8")],
+    }
+    body: Any = {"type": "websocket.http.response.body", "body": refused.text.encode()}
+    await send(start)
+    await send(body)
+
+
+async def _converse(socket: QueuedSocket, receive: Receive, send: Send) -> None:
+    """Send what is queued and answer what comes in, until either side closes."""
+    tasks: list[asyncio.Future[Any]] = [
+        asyncio.ensure_future(_send_frames(socket, send)),
+        asyncio.ensure_future(_answer(socket, receive)),
+        socket.closing,
+    ]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks[:2]:
+            task.cancel()
+        await asyncio.gather(*tasks[:2], return_exceptions=True)
+    if socket.closing.done() and not socket.closing.cancelled():
+        code, reason = socket.closing.result()
+        with contextlib.suppress(RuntimeError, OSError):  # the client was faster
+            await send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+async def _send_frames(socket: QueuedSocket, send: Send) -> None:
+    while True:
+        frame = await socket.frames.get()
+        await send({"type": "websocket.send", "text": frame, "bytes": None})
+
+
+async def _answer(socket: QueuedSocket, receive: Receive) -> None:
+    while True:
+        message: Any = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        try:
+            said = msgspec.json.decode(message.get("text") or message.get("bytes") or b"")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue  # what is no JSON is ignored
+        if isinstance(said, dict) and said.get("type") == "PING":
+            socket.deliver(PONG)
+
+
+@get("/ws", public="The token is in the query string.", include_in_schema=False)
+async def plain_request(scope: Scope, database: Database, tokens: Tokens) -> Response[str]:
+    """What somebody sees who asks for /ws without a WebSocket: the handshake's own answers."""
+    try:
+        token = query_token(scope)
+        tenant = await enter(database, tokens, token)
+    except Refused as refused:
+        return Response(refused.text, status_code=refused.status, media_type=MediaType.TEXT)
+    except TokenInvalid:
+        return Response("Invalid or expired token", status_code=401, media_type=MediaType.TEXT)
+    scope["state"]["tenant"] = tenant
+    return Response(
+        "This address speaks WebSocket: connect to it with a WebSocket client",
+        status_code=426,
+        media_type=MediaType.TEXT,
+        headers={"upgrade": "websocket"},
+    )

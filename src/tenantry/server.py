@@ -1,0 +1,145 @@
+"""The server: prepares the database and the secrets, then serves.
+
+The processes that serve get what they need by their environment: the runtime role's DATABASE_URL,
+never the owner's.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn import Server
+from uvicorn.supervisors import Multiprocess
+
+from tenantry.db import embedded, schema
+from tenantry.settings import Settings, require_secrets
+
+SHUTDOWN_PATIENCE = 10  # seconds that requests under way are given to end
+MAX_MESSAGE = 64 * 1024  # bytes of a WebSocket message from a client
+
+
+class AddressError(Exception):
+    """The address cannot be listened on; the message says what to do."""
+
+
+@contextmanager
+def prepared(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings]:
+    """Settings that can be served with: secrets there, database up, migrated, as its runtime role.
+
+    Raises:
+        SettingsError: production without good secrets.
+        EmbeddedError: the embedded database cannot be used.
+        SchemaError: the database cannot be reached, or not migrated.
+    """
+    with ExitStack() as stack:
+        if not settings.production:
+            settings = _with_development_secrets(settings)
+        require_secrets(settings)
+        owner_url = settings.database_url
+        if owner_url is None:
+            stack.enter_context(embedded.hold(settings.data))
+            say(f"Starting PostgreSQL in {settings.data} …")
+            owner_url = stack.enter_context(embedded.running(settings.data))
+        url = asyncio.run(schema.prepare(owner_url, secret=settings.jwt_refresh_secret, say=say))
+        yield replace(settings, database_url=url)
+
+
+def serve(settings: Settings, host: str, say: Callable[[str], None]) -> None:
+    """Serve until told to stop.
+
+    Raises what `prepared` raises, and `AddressError`.
+    """
+    # uvicorn ends by raising the signal that it was sent again: turned into an exception, so that
+    # the embedded database is stopped on the way out.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with listening(host, settings.port) as listener, prepared(settings, say) as ready:
+            os.environ.update(
+                DATABASE_URL=str(ready.database_url),
+                JWT_ACCESS_SECRET=ready.jwt_access_secret,
+                JWT_REFRESH_SECRET=ready.jwt_refresh_secret,
+            )
+            config = uvicorn.Config(
+                "tenantry.app:from_environment",
+                factory=True,
+                workers=ready.workers,
+                **uvicorn_options(ready),
+            )
+            address = f"http://{_shown(host)}:{listener.getsockname()[1]}"
+            say(f"Serving on {address} – the documentation is at {address}/docs")
+            if ready.workers > 1:
+                if ready.redis_url is None:
+                    say("Each worker counts rate limits for itself; set REDIS_URL to share them.")
+                Multiprocess(config, sockets=[listener]).run()
+            else:
+                Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        say("Stopped.")
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """The socket to serve on. Raises `AddressError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise AddressError(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Choose with --port and --host."
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def uvicorn_options(settings: Settings) -> dict[str, Any]:
+    """How uvicorn serves this application, wherever it is started."""
+    return {
+        "access_log": False,  # the edge writes the line, without query strings
+        "log_config": None,
+        "server_header": False,
+        "proxy_headers": bool(settings.trusted_proxies),
+        "forwarded_allow_ips": ",".join(settings.trusted_proxies),
+        "lifespan": "on",
+        "timeout_graceful_shutdown": SHUTDOWN_PATIENCE,
+        "ws": "websockets-sansio",
+        "ws_max_size": MAX_MESSAGE,
+        "ws_per_message_deflate": False,
+    }
+
+
+def _interrupt(signum: int, _: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _shown(host: str) -> str:
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
+
+
+def _with_development_secrets(settings: Settings) -> Settings:
+    """Secrets made once and kept in the data folder, for those that are not set."""
+    if settings.jwt_access_secret and settings.jwt_refresh_secret:
+        return settings
+    file = Path(settings.data) / "secrets.json"
+    try:
+        kept = json.loads(file.read_text())
+    except FileNotFoundError:
+        kept = {"access": secrets.token_urlsafe(48), "refresh": secrets.token_urlsafe(48)}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open(file, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+            json.dump(kept, out)
+    return replace(
+        settings,
+        jwt_access_secret=settings.jwt_access_secret or kept["access"],
+        jwt_refresh_secret=settings.jwt_refresh_secret or kept["refresh"],
+    )

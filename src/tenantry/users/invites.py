@@ -1,0 +1,193 @@
+"""POST /api/users/invite, POST /api/users/accept-invite."""
+
+import secrets
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+from litestar import post
+from uuid_utils.compat import uuid7
+
+from tenantry.db.database import Connection, Database
+from tenantry.errors import (
+    AccountExists,
+    AlreadyInvited,
+    AlreadyMember,
+    InviteExpired,
+    InviteUnknown,
+    SeatLimitReached,
+)
+from tenantry.feed import ActivityType
+from tenantry.inputs import Email, Input, Name, NewPassword, Secret
+from tenantry.passwords import Passwords
+from tenantry.reply import Reply
+from tenantry.tenancy.guards import admin
+from tenantry.tenancy.joining import join
+from tenantry.tenancy.plans import Plan
+from tenantry.tenancy.tenant import Role, Tenant
+from tenantry.tenancy.tokens import token_hash
+
+LIFETIME = timedelta(hours=24)
+
+IS_MEMBER = """
+SELECT FROM users
+  JOIN memberships ON memberships.user_id = users.id
+ WHERE memberships.organisation_id = $1 AND memberships.removed_at IS NULL
+   AND lower(users.email) = lower($2)
+"""
+OPEN_INVITE = """
+SELECT expires_at > now() AS open
+  FROM invites
+ WHERE organisation_id = $1 AND lower(email) = lower($2)
+   AND accepted_at IS NULL AND revoked_at IS NULL
+"""
+SUPERSEDE = """
+UPDATE invites SET revoked_at = now()
+ WHERE organisation_id = $1 AND lower(email) = lower($2)
+   AND accepted_at IS NULL AND revoked_at IS NULL
+"""
+INVITE = """
+INSERT INTO invites (organisation_id, id, email, role, token_hash, invited_by, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, now() + $7)
+RETURNING expires_at
+"""
+ENTER_BY_INVITE = """
+SELECT organisation_id, id, email, role, state, account_exists
+  FROM tenantry.enter_by_invite($1)
+"""
+ACCEPT = "UPDATE invites SET accepted_at = now() WHERE organisation_id = $1 AND id = $2"
+
+
+class InviteInput(Input):
+    email: Email
+    role: Role = Role.MEMBER
+
+
+class AcceptInviteInput(Input):
+    token: Secret
+    name: Name
+    password: NewPassword
+
+
+class Invite(msgspec.Struct, frozen=True, rename="camel"):
+    """An invite as its sender sees it, once: the token is not kept."""
+
+    id: UUID
+    email: str
+    role: str
+    token: str
+    expires_at: datetime
+
+
+class AcceptedInvite(msgspec.Struct, frozen=True, rename="camel"):
+    """The new member."""
+
+    id: UUID
+    name: str
+    email: str
+    role: str
+    organisation_id: UUID
+
+
+@post(
+    "/invite",
+    guards=[admin],
+    answers=(SeatLimitReached, AlreadyMember, AlreadyInvited),
+    summary="Invite somebody",
+    operation_id="inviteMember",
+)
+async def invite(data: InviteInput, tenant: Tenant) -> Reply[Invite]:
+    """Makes an invite for an address: a token that works once, for 24 hours.
+
+    An open invite holds a seat. An expired one is superseded. Sends INVITE_SENT.
+    """
+    token, invite_id = secrets.token_urlsafe(32), uuid7()
+    organisation = tenant.organisation_id
+    async with tenant.transaction():
+        seats = await tenant.lock_seats()
+        if await tenant.connection.fetchrow(IS_MEMBER, organisation, data.email):
+            raise AlreadyMember
+        if await tenant.connection.fetchval(OPEN_INVITE, organisation, data.email):
+            raise AlreadyInvited
+        if not seats.free_for_invite:
+            raise _seat_limit_reached(seats.plan)
+        await tenant.execute(SUPERSEDE, organisation, data.email)
+        expires_at = await tenant.connection.fetchval(
+            INVITE,
+            organisation,
+            invite_id,
+            data.email,
+            data.role,
+            token_hash(token),
+            tenant.user_id,
+            LIFETIME,
+        )
+        await tenant.record(
+            ActivityType.INVITE_SENT,
+            f"{data.email} was invited as {data.role}",
+            {"inviteId": invite_id, "email": data.email, "role": data.role},
+        )
+    return Reply(
+        "Invite sent successfully", Invite(invite_id, data.email, data.role, token, expires_at)
+    )
+
+
+@post(
+    "/accept-invite",
+    public="The invite's token is the permission.",
+    answers=(InviteUnknown, InviteExpired, AccountExists, SeatLimitReached),
+    summary="Accept an invite",
+    operation_id="acceptInvite",
+)
+async def accept_invite(
+    data: AcceptInviteInput, database: Database, passwords: Passwords
+) -> Reply[AcceptedInvite]:
+    """Makes the account of an invited person, who then signs in. Sends USER_JOINED."""
+    passwords.check_new(data.password)
+    hashed = token_hash(data.token)
+    async with database.system() as connection:
+        await _open_invite(connection, hashed)  # so that nobody makes us hash with a made-up token
+    password_hash = await passwords.hash(data.password)
+    async with database.system() as connection, connection.transaction():
+        found = await _open_invite(connection, hashed)
+        tenant = Tenant(connection, found["organisation_id"], user_id=uuid7())
+        seats = await tenant.lock_seats()
+        found = await _open_invite(connection, hashed)  # as it is now that we hold the lock
+        if not seats.free_for_member:
+            raise _seat_limit_reached(seats.plan)
+        await tenant.execute(ACCEPT, tenant.organisation_id, found["id"])
+        joined = await join(
+            tenant,
+            email=found["email"],
+            name=data.name,
+            password_hash=password_hash,
+            role=Role(found["role"]),
+        )
+        if not joined:
+            raise AccountExists
+        await tenant.record(
+            ActivityType.INVITE_ACCEPTED,
+            f"{data.name} accepted the invite",
+            {"inviteId": found["id"], "email": found["email"], "role": found["role"]},
+        )
+    assert tenant.user_id
+    member = AcceptedInvite(
+        tenant.user_id, data.name, found["email"], found["role"], tenant.organisation_id
+    )
+    return Reply("Invite accepted successfully", member)
+
+
+async def _open_invite(connection: Connection, hashed: bytes) -> Record:
+    found = await connection.fetchrow(ENTER_BY_INVITE, hashed)
+    if found is None or found["state"] in (None, "accepted", "revoked"):
+        raise InviteUnknown
+    if found["state"] == "expired":
+        raise InviteExpired
+    if found["account_exists"]:
+        raise AccountExists
+    return found
+
+
+def _seat_limit_reached(plan: Plan) -> SeatLimitReached:
+    return SeatLimitReached(f"Member limit reached for {plan} plan. Please upgrade.")
