@@ -2,6 +2,7 @@
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 
 from tenantry.db.database import Database
 from tenantry.db.schema import HEAD
@@ -42,7 +43,7 @@ async def health() -> Health:
     summary="Readiness",
     operation_id="ready",
 )
-async def ready(database: Database) -> Reply[Readiness]:
+async def ready(database: NamedDependency[Database]) -> Reply[Readiness]:
     """The database can be reached and has this version's schema."""
     async with database.system() as connection:
         version = await connection.fetchval(SCHEMA_VERSION)

@@ -90,9 +90,14 @@ def serve(settings: Settings, host: str, say: Callable[[str], None]) -> None:
 def listening(host: str, port: int) -> socket.socket:
     """The socket to serve on. Raises `AddressError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio sets TCP_NODELAY only where it is.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener.bind((host, port))
+        listener.listen(2048)
     except OSError as error:
+        listener.close()
         raise AddressError(
             f"Cannot listen on {host}:{port}: {error.strerror}. Choose with --port and --host."
         ) from error

@@ -5,7 +5,8 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import Router, get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
 
 from tenantry import feed
 from tenantry.feed import Activity, ActivityType
@@ -15,7 +16,9 @@ from tenantry.tenancy.tenant import Tenant
 
 MAX_SEQ = 2**63 - 1
 
-Cursor = Annotated[int | None, Parameter(ge=0, le=MAX_SEQ, description="The `seq` of an activity.")]
+Cursor = Annotated[
+    int | None, QueryParameter(ge=0, le=MAX_SEQ, description="The `seq` of an activity.")
+]
 
 
 @cache
@@ -46,15 +49,15 @@ SELECT {feed.COLUMNS}
     operation_id="listActivities",
 )
 async def list_activities(
-    tenant: Tenant,
+    tenant: NamedDependency[Tenant],
     before: Cursor = None,
     after: Cursor = None,
-    limit: Annotated[int, Parameter(ge=1, le=100, description="How many at the most.")] = 50,
-    types: Annotated[
+    limit: Annotated[int, QueryParameter(ge=1, le=100, description="How many at the most.")] = 50,
+    type: Annotated[  # noqa: A002
         list[ActivityType] | None,
-        Parameter(query="type", description="Only these types; may be given several times."),
+        QueryParameter(description="Only these types; may be given several times."),
     ] = None,
-    actor: Annotated[UUID | None, Parameter(description="Only what this user did.")] = None,
+    actor: Annotated[UUID | None, QueryParameter(description="Only what this user did.")] = None,
 ) -> Page[Activity]:
     """One page, newest first. `nextCursor` leads on: as `before`, or as `after` if that was given.
 
@@ -63,7 +66,7 @@ async def list_activities(
     """
     forward = after is not None and before is None
     statement = page_statement(
-        forward=forward, by_type=types is not None, by_actor=actor is not None
+        forward=forward, by_type=type is not None, by_actor=actor is not None
     )
     found = await tenant.fetch(
         feed.activity,
@@ -72,7 +75,7 @@ async def list_activities(
         after if after is not None else -1,
         before if before is not None else MAX_SEQ,
         limit + 1,  # one more tells whether there is another page
-        types,
+        type,
         actor,
     )
     if len(found) <= limit:

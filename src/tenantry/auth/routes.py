@@ -1,6 +1,8 @@
 """POST /api/auth/register, login, refresh, logout."""
 
 from litestar import Router, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
 from tenantry.auth.sessions import SignedIn, TokenPair, close_sessions, open_session, rotate
@@ -54,7 +56,10 @@ class LogoutInput(Input):
     operation_id="register",
 )
 async def register(
-    data: RegisterInput, database: Database, passwords: Passwords, tokens: Tokens
+    data: JSONBody[RegisterInput],
+    database: NamedDependency[Database],
+    passwords: NamedDependency[Passwords],
+    tokens: NamedDependency[Tokens],
 ) -> Reply[SignedIn]:
     """Makes an account and an organisation on the FREE plan, of which it is the admin."""
     passwords.check_new(data.password)
@@ -92,7 +97,10 @@ async def register(
     operation_id="login",
 )
 async def login(
-    data: LoginInput, database: Database, passwords: Passwords, tokens: Tokens
+    data: JSONBody[LoginInput],
+    database: NamedDependency[Database],
+    passwords: NamedDependency[Passwords],
+    tokens: NamedDependency[Tokens],
 ) -> Reply[SignedIn]:
     """Opens a session. The answer is the same for an unknown address and a wrong password."""
     async with database.system() as connection:
@@ -117,7 +125,11 @@ async def login(
     summary="Renew the tokens",
     operation_id="refresh",
 )
-async def refresh(data: RefreshInput, database: Database, tokens: Tokens) -> Reply[TokenPair]:
+async def refresh(
+    data: JSONBody[RefreshInput],
+    database: NamedDependency[Database],
+    tokens: NamedDependency[Tokens],
+) -> Reply[TokenPair]:
     """Gives the next access and refresh token. Each refresh token works once.
 
     The same one again within ten seconds gives the same successor, for tabs and lost answers.
@@ -136,7 +148,9 @@ async def refresh(data: RefreshInput, database: Database, tokens: Tokens) -> Rep
     summary="Sign out",
     operation_id="logout",
 )
-async def logout(data: LogoutInput, tenant: Tenant, tokens: Tokens) -> Reply[None]:
+async def logout(
+    data: JSONBody[LogoutInput], tenant: NamedDependency[Tenant], tokens: NamedDependency[Tokens]
+) -> Reply[None]:
     """Ends the session at once: its access tokens, its refresh token and its sockets."""
     if not data.refresh_token:
         raise RefreshTokenMissing

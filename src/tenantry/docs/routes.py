@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from litestar import MediaType, Response, get
 from litestar.datastructures import State
+from litestar.params import FromPath
 
 from tenantry.errors import NotFound
 
@@ -60,7 +61,7 @@ async def page() -> Response[str]:
 
 
 @get("/docs/files/{name:str}", public="Documentation.", include_in_schema=False)
-async def file(name: str) -> Response[bytes]:
+async def file(name: FromPath[str]) -> Response[bytes]:
     if name == "start.js":
         return Response(START.encode(), media_type="text/javascript", headers=HEADERS)
     if name not in SERVED:

@@ -6,6 +6,8 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 from litestar import Router, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 
 from tenantry import feed
 from tenantry.errors import AlreadyOnPlan, SeatsExceeded, TokenInvalid
@@ -54,7 +56,7 @@ class BroadcastInput(Input):
 
 
 @get("/", guards=[any_member], summary="The organisation", operation_id="getOrganisation")
-async def get_organisation(tenant: Tenant) -> Reply[Organisation]:
+async def get_organisation(tenant: NamedDependency[Tenant]) -> Reply[Organisation]:
     """The organisation that the token is for."""
     return Reply("Organisation fetched", await _organisation(tenant))
 
@@ -66,7 +68,9 @@ async def get_organisation(tenant: Tenant) -> Reply[Organisation]:
     summary="Change the plan",
     operation_id="changeSubscription",
 )
-async def change_subscription(data: SubscriptionInput, tenant: Tenant) -> Reply[Organisation]:
+async def change_subscription(
+    data: JSONBody[SubscriptionInput], tenant: NamedDependency[Tenant]
+) -> Reply[Organisation]:
     """Moves to another plan, up or down. Down needs the members to fit.
 
     Sends PLAN_UPGRADED or PLAN_DOWNGRADED.
@@ -102,7 +106,9 @@ async def change_subscription(data: SubscriptionInput, tenant: Tenant) -> Reply[
     summary="Broadcast a message",
     operation_id="broadcast",
 )
-async def broadcast(data: BroadcastInput, tenant: Tenant) -> Reply[Activity]:
+async def broadcast(
+    data: JSONBody[BroadcastInput], tenant: NamedDependency[Tenant]
+) -> Reply[Activity]:
     """Sends a BROADCAST_MESSAGE to everybody who is connected, and writes it to the feed."""
     async with tenant.transaction():
         seq = await tenant.record(

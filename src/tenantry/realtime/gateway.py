@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
 import msgspec
-from litestar import MediaType, Response, get
+from litestar import MediaType, Request, Response, get
+from litestar.di import NamedDependency
 
 from tenantry.asgi import Receive, Scope, Send
 from tenantry.db.database import Database, unreachable
@@ -72,7 +74,7 @@ class Gateway:
         await send({"type": "websocket.send", "text": CONNECTED, "bytes": None})
         self._hub.attach(socket, last_seq)
         try:
-            await _converse(socket, receive, send)
+            await converse(socket, receive, send)
         finally:
             self._hub.detach(socket)
 
@@ -94,7 +96,7 @@ class Gateway:
         return socket, tenant.last_seq
 
 
-def query_token(scope: Scope) -> str:
+def query_token(scope: Mapping[str, Any]) -> str:
     """The token of the query string."""
     query: bytes = scope["query_string"]
     tokens = parse_qs(query.decode("latin-1")).get("token")
@@ -114,7 +116,7 @@ async def _refuse(send: Send, refused: Refused) -> None:
     await send(body)
 
 
-async def _converse(socket: QueuedSocket, receive: Receive, send: Send) -> None:
+async def converse(socket: QueuedSocket, receive: Receive, send: Send) -> None:
     """Send what is queued and answer what comes in, until either side closes."""
     tasks: list[asyncio.Future[Any]] = [
         asyncio.ensure_future(_send_frames(socket, send)),
@@ -153,16 +155,19 @@ async def _answer(socket: QueuedSocket, receive: Receive) -> None:
 
 
 @get("/ws", public="The token is in the query string.", include_in_schema=False)
-async def plain_request(scope: Scope, database: Database, tokens: Tokens) -> Response[str]:
+async def plain_request(
+    request: Request[Any, Any, Any],
+    database: NamedDependency[Database],
+    tokens: NamedDependency[Tokens],
+) -> Response[str]:
     """What somebody sees who asks for /ws without a WebSocket: the handshake's own answers."""
     try:
-        token = query_token(scope)
-        tenant = await enter(database, tokens, token)
+        tenant = await enter(database, tokens, query_token(request.scope))
     except Refused as refused:
         return Response(refused.text, status_code=refused.status, media_type=MediaType.TEXT)
     except TokenInvalid:
         return Response("Invalid or expired token", status_code=401, media_type=MediaType.TEXT)
-    scope["state"]["tenant"] = tenant
+    request.scope["state"]["tenant"] = tenant
     return Response(
         "This address speaks WebSocket: connect to it with a WebSocket client",
         status_code=426,

@@ -7,6 +7,8 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 from litestar import post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
 from tenantry.db.database import Connection, Database
@@ -31,10 +33,11 @@ from tenantry.tenancy.tokens import token_hash
 LIFETIME = timedelta(hours=24)
 
 IS_MEMBER = """
-SELECT FROM users
-  JOIN memberships ON memberships.user_id = users.id
- WHERE memberships.organisation_id = $1 AND memberships.removed_at IS NULL
-   AND lower(users.email) = lower($2)
+SELECT EXISTS (
+    SELECT FROM memberships
+      JOIN users ON users.id = memberships.user_id
+     WHERE memberships.organisation_id = $1 AND memberships.removed_at IS NULL
+       AND lower(users.email) = lower($2))
 """
 OPEN_INVITE = """
 SELECT expires_at > now() AS open
@@ -97,7 +100,7 @@ class AcceptedInvite(msgspec.Struct, frozen=True, rename="camel"):
     summary="Invite somebody",
     operation_id="inviteMember",
 )
-async def invite(data: InviteInput, tenant: Tenant) -> Reply[Invite]:
+async def invite(data: JSONBody[InviteInput], tenant: NamedDependency[Tenant]) -> Reply[Invite]:
     """Makes an invite for an address: a token that works once, for 24 hours.
 
     An open invite holds a seat. An expired one is superseded. Sends INVITE_SENT.
@@ -106,7 +109,7 @@ async def invite(data: InviteInput, tenant: Tenant) -> Reply[Invite]:
     organisation = tenant.organisation_id
     async with tenant.transaction():
         seats = await tenant.lock_seats()
-        if await tenant.connection.fetchrow(IS_MEMBER, organisation, data.email):
+        if await tenant.connection.fetchval(IS_MEMBER, organisation, data.email):
             raise AlreadyMember
         if await tenant.connection.fetchval(OPEN_INVITE, organisation, data.email):
             raise AlreadyInvited
@@ -141,7 +144,9 @@ async def invite(data: InviteInput, tenant: Tenant) -> Reply[Invite]:
     operation_id="acceptInvite",
 )
 async def accept_invite(
-    data: AcceptInviteInput, database: Database, passwords: Passwords
+    data: JSONBody[AcceptInviteInput],
+    database: NamedDependency[Database],
+    passwords: NamedDependency[Passwords],
 ) -> Reply[AcceptedInvite]:
     """Makes the account of an invited person, who then signs in. Sends USER_JOINED."""
     passwords.check_new(data.password)

@@ -5,6 +5,8 @@ from uuid import UUID
 
 import msgspec
 from litestar import delete, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from tenantry.errors import CannotRemoveAdmin, CannotRemoveSelf, MemberUnknown
 from tenantry.feed import ActivityType
@@ -55,7 +57,7 @@ class Removed(msgspec.Struct, frozen=True):
 
 
 @get("/", guards=[admin], summary="The members", operation_id="listMembers")
-async def list_members(tenant: Tenant) -> Reply[list[Member]]:
+async def list_members(tenant: NamedDependency[Tenant]) -> Reply[list[Member]]:
     """Everybody in the organisation, in the order of joining."""
     members = await tenant.fetch(row_of(Member), MEMBERS, tenant.organisation_id)
     return Reply("Users fetched", members)
@@ -69,7 +71,7 @@ async def list_members(tenant: Tenant) -> Reply[list[Member]]:
     summary="Remove a member",
     operation_id="removeMember",
 )
-async def remove_member(user_id: str, tenant: Tenant) -> Reply[Removed]:
+async def remove_member(user_id: FromPath[str], tenant: NamedDependency[Tenant]) -> Reply[Removed]:
     """Removes a member. Their access ends with the next request, their sockets close.
 
     Sends USER_REMOVED. Who is in no other organisation loses the account; the address is free.

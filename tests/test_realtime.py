@@ -1,0 +1,240 @@
+"""The WebSocket: the handshake, the events, the close."""
+
+import asyncio
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from asyncpg import Connection, Record
+from websockets.exceptions import InvalidStatus
+
+from tenantry.realtime import gateway
+from tests.api import Account, Api, connect_socket, ok
+from tests.conftest import Serve
+
+
+async def handshake_refused(api: Api, path: str) -> tuple[int, str]:
+    with pytest.raises(InvalidStatus) as refusal:
+        async with connect_socket(api.url, path):
+            pass
+    response = refusal.value.response
+    return response.status_code, (response.body or b"").decode()
+
+
+class TestHandshake:
+    async def test_greets(self, api: Api) -> None:
+        account = await api.register()
+        async with connect_socket(api.url, f"/ws?token={account.token}") as connection:
+            assert json.loads(await connection.recv()) == {
+                "type": "CONNECTED",
+                "payload": {"message": "Connected to real-time channel"},
+            }
+
+    async def test_refuses_in_plain_text(self, api: Api) -> None:
+        account = await api.register()
+        assert await handshake_refused(api, "/ws") == (401, "Missing token")
+        assert await handshake_refused(api, "/ws?token=") == (401, "Missing token")
+        for token in ("nonsense", account.refresh_token, account.token[:-2] + "xx"):
+            refusal = await handshake_refused(api, f"/ws?token={token}")
+            assert refusal == (401, "Invalid or expired token")
+        assert (await handshake_refused(api, "/nowhere"))[0] == 404
+
+    async def test_refuses_whoever_has_logged_out_or_was_removed(self, api: Api) -> None:
+        admin = await api.register()
+        member = await admin.add()
+        await admin.remove(member.id)
+        await admin.post("/api/auth/logout", refreshToken=admin.refresh_token)
+        for account in (admin, member):
+            assert (await handshake_refused(api, f"/ws?token={account.token}"))[0] == 401
+
+    async def test_answers_a_plain_request_likewise(self, api: Api) -> None:
+        account = await api.register()
+        answers = [
+            await api.get("/ws"),
+            await api.get("/ws", token="nonsense"),
+            await api.get("/ws", token=account.token),
+        ]
+        assert [(answer.status_code, answer.text) for answer in answers[:2]] == [
+            (401, "Missing token"),
+            (401, "Invalid or expired token"),
+        ]
+        assert answers[2].status_code == 426
+
+
+class TestMessages:
+    async def test_answers_a_ping(self, api: Api) -> None:
+        account = await api.register()
+        async with account.socket() as socket:
+            await socket.connection.send('{"type":"PING"}')
+            assert await socket.next() == {"type": "PONG"}
+
+    async def test_ignores_everything_else(self, api: Api) -> None:
+        account = await api.register()
+        async with account.socket() as socket:
+            for message in ("", "nonsense", "[]", "3", "null", '{"type":"X"}', "[" * 5000, b"\xff"):
+                await socket.connection.send(message)
+            await socket.connection.send('{"type":"PING"}')
+            assert await socket.next() == {"type": "PONG"}
+
+    async def test_closes_on_a_message_that_is_too_large(self, api: Api) -> None:
+        account = await api.register()
+        async with account.socket() as socket:
+            await socket.connection.send("x" * 100_000)
+            assert (await socket.closed())[0] == 1009
+
+
+class TestEvents:
+    async def test_carry_what_the_contract_says(self, api: Api) -> None:
+        admin = await api.register()
+        async with admin.socket() as socket:
+            member = await admin.add("Grace Hopper")
+            joined = (await socket.until("USER_JOINED"))[-1]
+            await admin.change_plan("PRO")
+            upgraded = (await socket.until("PLAN_UPGRADED"))[-1]
+            await admin.broadcast("Lunch?")
+            message = (await socket.until("BROADCAST_MESSAGE"))[-1]
+            await admin.remove(member.id)
+            removed = (await socket.until("USER_REMOVED"))[-1]
+        assert joined["payload"] == {
+            "userId": member.id,
+            "name": "Grace Hopper",
+            "email": member.user["email"],
+            "role": "MEMBER",
+        }
+        assert set(upgraded["payload"]) == {"from", "to", "upgradedAt"}
+        assert (upgraded["payload"]["from"], upgraded["payload"]["to"]) == ("FREE", "PRO")
+        assert set(message["payload"]) == {"message", "sentBy", "sentAt"}
+        assert message["payload"]["message"] == "Lunch?"
+        assert removed["payload"] == {"userId": member.id, "removedBy": admin.id}
+
+    async def test_are_the_feed_itself(self, api: Api) -> None:
+        admin = await api.register()
+        async with admin.socket() as socket:
+            await admin.add()
+            await admin.change_plan("ENTERPRISE")
+            await admin.change_plan("FREE")
+            await admin.broadcast("last")
+            events = await socket.until("BROADCAST_MESSAGE")
+        lines = (await admin.feed(after=1))[::-1]
+        assert events == [
+            {
+                "type": line["type"],
+                "payload": line["metadata"],
+                "seq": line["seq"],
+                "at": line["createdAt"],
+            }
+            for line in lines
+        ]
+
+    async def test_reach_every_socket_of_the_organisation_and_no_other(self, api: Api) -> None:
+        admin, stranger = await api.register(), await api.register()
+        member = await admin.add()
+        async with (
+            admin.socket() as first,
+            admin.socket() as second,
+            member.socket() as third,
+            stranger.socket() as foreign,
+        ):
+            await admin.broadcast("ours")
+            for socket in (first, second, third):
+                assert (await socket.next())["payload"]["message"] == "ours"
+            await stranger.broadcast("theirs")
+            assert (await foreign.next())["payload"]["message"] == "theirs"
+
+    async def test_come_once_each_and_in_order_while_many_write(self, api: Api) -> None:
+        admin = await api.register()
+        async with admin.socket() as socket:
+            await asyncio.gather(*[admin.broadcast(str(number)) for number in range(40)])
+            events = [await socket.next() for _ in range(40)]
+        assert [one["seq"] for one in events] == list(range(2, 42))
+
+    async def test_are_never_sent_for_what_was_rolled_back(
+        self, fresh: Api, owner: "Connection[Record]"
+    ) -> None:
+        admin = await fresh.register()
+        # The activity is written before the plan's change fails at the commit.
+        await owner.execute("""
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN RAISE 'refused'; END $$;
+            CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON activities
+                DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+                WHEN (NEW.type = 'PLAN_UPGRADED') EXECUTE FUNCTION refuse();
+        """)
+        async with admin.socket() as socket:
+            assert (await admin.change_plan("PRO")).status_code == 500
+            ok(await admin.broadcast("after"), 201)
+            assert (await socket.next())["type"] == "BROADCAST_MESSAGE"
+        assert ok(await admin.get("/api/organisations"))["subscriptionPlan"] == "FREE"
+        assert [line["seq"] for line in await admin.feed()] == [2, 1]
+
+    async def test_arrive_although_the_wake_up_was_lost(
+        self, fresh: Api, owner: "Connection[Record]"
+    ) -> None:
+        admin = await fresh.register()
+        async with admin.socket() as socket:
+            # As a writer whose NOTIFY never reaches this server.
+            await owner.execute("""
+                WITH organisation AS (
+                    UPDATE organisations SET last_seq = last_seq + 1 RETURNING id, last_seq)
+                INSERT INTO activities
+                SELECT id, last_seq, gen_random_uuid(), 'BROADCAST_MESSAGE', NULL, NULL, 'quiet',
+                       '{"message": "quiet"}', now()
+                  FROM organisation
+            """)
+            assert (await socket.next())["payload"] == {"message": "quiet"}
+
+    async def test_cross_from_one_server_to_another(self, serve: Serve) -> None:
+        one, other = await serve(), await serve()
+        admin = await one.register()
+        elsewhere = Account(
+            other,
+            {
+                "accessToken": admin.token,
+                "refreshToken": admin.refresh_token,
+                "user": admin.user,
+                "organisation": admin.organisation,
+            },
+        )
+        async with elsewhere.socket() as socket:
+            await admin.broadcast("hello")
+            assert (await socket.next())["payload"]["message"] == "hello"
+
+
+class TestClose:
+    async def test_follows_a_removal_and_says_why(self, api: Api) -> None:
+        admin = await api.register()
+        member = await admin.add()
+        async with admin.socket() as mine, member.socket() as theirs:
+            await admin.remove(member.id)
+            assert await theirs.closed() == (4003, "You were removed from the organisation.")
+            assert (await mine.next())["type"] == "USER_REMOVED"
+
+    async def test_follows_a_logout(self, api: Api) -> None:
+        account = await api.register()
+        other = await api.login(account.user["email"])
+        async with account.socket() as socket, other.socket() as untouched:
+            await account.post("/api/auth/logout", refreshToken=account.refresh_token)
+            assert (await socket.closed())[0] == 4001
+            await untouched.connection.send('{"type":"PING"}')
+            assert await untouched.next() == {"type": "PONG"}
+
+    async def test_cuts_off_a_client_that_does_not_read(self) -> None:
+        socket = gateway.QueuedSocket(uuid4(), uuid4(), uuid4())
+        never = asyncio.Event()
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            await never.wait()
+
+        async def send(message: Any) -> None:
+            if message["type"] == "websocket.send":
+                await never.wait()
+            sent.append(message)
+
+        conversation = asyncio.ensure_future(gateway.converse(socket, receive, send))
+        for number in range(gateway.BUFFER + 1):
+            socket.deliver(str(number))
+        await conversation
+        assert [message["type"] for message in sent] == ["websocket.close"]
+        assert sent[0]["code"] == 1013
