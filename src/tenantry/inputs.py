@@ -20,50 +20,56 @@ _EMAIL = (
 )
 MAX_PASSWORD_BYTES = 1024
 
-Name = Annotated[
-    str,
-    msgspec.Meta(
-        min_length=2,
-        max_length=200,
-        pattern=_NAME,
-        description="A name; spaces around it are dropped.",
-        extra={"wrong": "must be 2 to 200 characters of text"},
-    ),
-]
+
+def _text(example: str, wrong: str, **constraints: Any) -> msgspec.Meta:
+    return msgspec.Meta(examples=[example], extra={"wrong": wrong}, **constraints)
+
+
+_NAME_META = {
+    "wrong": "must be 2 to 200 characters of text",
+    "min_length": 2,
+    "max_length": 200,
+    "pattern": _NAME,
+    "description": "Spaces around it are dropped.",
+}
+Name = Annotated[str, _text("Ada Lovelace", **_NAME_META)]
+OrganisationName = Annotated[str, _text("Analytical Engines", **_NAME_META)]
 Email = Annotated[
     str,
-    msgspec.Meta(
+    _text(
+        "ada@example.com",
+        "must be an email address",
         max_length=254,
         pattern=_EMAIL,
-        description="An email address; case does not distinguish two of them.",
-        extra={"wrong": "must be an email address"},
+        description="Case does not distinguish two addresses.",
     ),
 ]
 NewPassword = Annotated[
     str,
-    msgspec.Meta(
+    _text(
+        "correct horse battery staple",
+        "must be at least 8 characters and at most 1,024 bytes",
         min_length=8,
         max_length=MAX_PASSWORD_BYTES,
         description="At least 8 characters (more where the server asks for more), at most "
         "1,024 bytes. Never cut short.",
-        extra={"wrong": "must be at least 8 characters and at most 1,024 bytes"},
     ),
 ]
-Secret = Annotated[
+Password = Annotated[
     str,
-    msgspec.Meta(
-        min_length=1,
-        max_length=4096,
-        extra={"wrong": "must not be empty"},
-    ),
+    _text("correct horse battery staple", "must not be empty", min_length=1, max_length=4096),
+]
+Token = Annotated[
+    str, _text("eyJhbGciOiJIUzI1NiJ9…", "must not be empty", min_length=1, max_length=4096)
 ]
 Message = Annotated[
     str,
-    msgspec.Meta(
+    _text(
+        "Lunch at noon?",
+        "must be 1 to 4,000 characters of text",
         min_length=1,
         max_length=4000,
         pattern=r"^[^\x00]+$",
-        extra={"wrong": "must be 1 to 4,000 characters of text"},
     ),
 ]
 

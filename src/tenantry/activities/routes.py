@@ -14,11 +14,9 @@ from tenantry.reply import Page
 from tenantry.tenancy.guards import any_member
 from tenantry.tenancy.tenant import Tenant
 
-MAX_SEQ = 2**63 - 1
-
-Cursor = Annotated[
-    int | None, QueryParameter(ge=0, le=MAX_SEQ, description="The `seq` of an activity.")
-]
+# The largest number that JSON carries to every client unharmed.
+MAX_SEQ = 2**53 - 1
+FROM_THE_NEWEST = -1
 
 
 @cache
@@ -33,7 +31,7 @@ SELECT {feed.COLUMNS}
           FROM activities
          WHERE organisation_id = $1 AND seq > $2 AND seq < $3
            AND {"type = ANY($5)" if by_type else "$5::text[] IS NULL"}
-           AND {"actor_id = $6" if by_actor else "$6::uuid IS NULL"}
+           AND {"actor_id = ANY($6)" if by_actor else "$6::uuid[] IS NULL"}
          ORDER BY seq {"ASC" if forward else "DESC"}
          LIMIT $4) AS activity
   LEFT JOIN users AS actor  ON actor.id  = activity.actor_id
@@ -50,21 +48,28 @@ SELECT {feed.COLUMNS}
 )
 async def list_activities(
     tenant: NamedDependency[Tenant],
-    before: Cursor = None,
-    after: Cursor = None,
+    before: Annotated[
+        int, QueryParameter(gt=-1, le=MAX_SEQ, description="Only what is older than this `seq`.")
+    ] = MAX_SEQ,
+    after: Annotated[
+        int, QueryParameter(ge=-1, le=MAX_SEQ, description="Only what is newer than this `seq`.")
+    ] = FROM_THE_NEWEST,
     limit: Annotated[int, QueryParameter(ge=1, le=100, description="How many at the most.")] = 50,
     type: Annotated[  # noqa: A002
         list[ActivityType] | None,
         QueryParameter(description="Only these types; may be given several times."),
     ] = None,
-    actor: Annotated[UUID | None, QueryParameter(description="Only what this user did.")] = None,
+    actor: Annotated[
+        list[UUID] | None,
+        QueryParameter(description="Only what these users did; may be given several times."),
+    ] = None,
 ) -> Page[Activity]:
     """One page, newest first. `nextCursor` leads on: as `before`, or as `after` if that was given.
 
     With `after`, the page is the one that follows it, so that a client which knows everything up
     to a `seq` catches up without a hole.
     """
-    forward = after is not None and before is None
+    forward = after != FROM_THE_NEWEST and before == MAX_SEQ
     statement = page_statement(
         forward=forward, by_type=type is not None, by_actor=actor is not None
     )
@@ -72,8 +77,8 @@ async def list_activities(
         feed.activity,
         statement,
         tenant.organisation_id,
-        after if after is not None else -1,
-        before if before is not None else MAX_SEQ,
+        after,
+        before,
         limit + 1,  # one more tells whether there is another page
         type,
         actor,

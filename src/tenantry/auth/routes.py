@@ -14,7 +14,7 @@ from tenantry.errors import (
     RefreshTokenInvalid,
     RefreshTokenMissing,
 )
-from tenantry.inputs import Email, Input, Name, NewPassword, Secret
+from tenantry.inputs import Email, Input, Name, NewPassword, OrganisationName, Password, Token
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
 from tenantry.tenancy.guards import any_member
@@ -32,16 +32,16 @@ class RegisterInput(Input):
     name: Name
     email: Email
     password: NewPassword
-    organisation_name: Name
+    organisation_name: OrganisationName
 
 
 class LoginInput(Input):
     email: Email
-    password: Secret
+    password: Password
 
 
 class RefreshInput(Input):
-    refresh_token: Secret
+    refresh_token: Token
 
 
 class LogoutInput(Input):

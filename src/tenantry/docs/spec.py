@@ -167,6 +167,9 @@ def document(
         operation = spec["paths"].get(path, {}).get(method.lower())
         if operation:
             _complete(operation, handler, schemas[0])
+    for name, definition in spec["components"]["schemas"].items():
+        if name.endswith("Input"):
+            definition["additionalProperties"] = False  # which Litestar leaves out
     spec["paths"]["/ws"] = WEBSOCKET
     return spec
 
@@ -180,6 +183,8 @@ def _named(schema: dict[str, Any]) -> str:
 
 
 def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schema: Any) -> None:
+    for parameter in operation.get("parameters", []):
+        _without_null(parameter["schema"])
     errors: list[type[TenantryError]] = list(handler.opt.get("answers", ()))
     if guards := handler.resolve_guards():
         operation["security"] = [{"bearer": []}]
@@ -201,6 +206,13 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schema: Any)
         sentences = answer["content"]["application/json"]["examples"]
         sentences[error.code] = {"value": _example(error)}
         answer["description"] = " or ".join(f"`{code}`" for code in sentences)
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """An optional parameter is one that can be left out; there is no null in a query string."""
+    kinds = [kind for kind in schema.pop("oneOf", []) if kind != {"type": "null"}]
+    if kinds:
+        schema.update(kinds[0])
 
 
 def _content(schema: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from tenantry.errors import (
     SeatLimitReached,
 )
 from tenantry.feed import ActivityType
-from tenantry.inputs import Email, Input, Name, NewPassword, Secret
+from tenantry.inputs import Email, Input, Name, NewPassword, Token
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
 from tenantry.tenancy.guards import admin
@@ -68,7 +68,7 @@ class InviteInput(Input):
 
 
 class AcceptInviteInput(Input):
-    token: Secret
+    token: Token
     name: Name
     password: NewPassword
 

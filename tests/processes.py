@@ -1,0 +1,90 @@
+"""Programs of their own: `tenantry` as a person runs it."""
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+TENANTRY = str(Path(sys.executable).with_name("tenantry"))
+
+
+def clean_environment(**changes: str) -> dict[str, str]:
+    """This process's environment without any setting of Tenantry, and with these."""
+    ours = r"(TENANTRY|JWT|POSTGRES|RATE_LIMIT)_.*|DATABASE_URL|REDIS_URL|APP_ENV|PORT|WORKERS|CI"
+    kept = {name: value for name, value in os.environ.items() if not re.fullmatch(ours, name)}
+    return {**kept, "PYTHONUNBUFFERED": "1", **changes}
+
+
+def tenantry(
+    *arguments: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [TENANTRY, *arguments],
+        env=clean_environment(**(environment or {})),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+class Served:
+    """A running `tenantry serve`, whose output is always read."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.output: list[str] = []
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.url = self.wait_for(r"Serving on (http://\S+)")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line)
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def wait_for(self, pattern: str) -> str:
+        """Wait for a line that matches; gives the first group."""
+        while (line := self._lines.get(timeout=60)) is not None:
+            if match := re.search(pattern, line):
+                return match[1]
+        raise AssertionError("".join(self.output))
+
+    def stop(self, with_signal: int = signal.SIGINT) -> str:
+        """Send the signal and wait for the end; gives everything that it printed."""
+        self.process.send_signal(with_signal)
+        self.process.wait(timeout=30)
+        self._reader.join(timeout=30)
+        return "".join(self.output)
+
+
+@contextmanager
+def serving(
+    *arguments: str, environment: Mapping[str, str], cwd: Path | None = None
+) -> Iterator[Served]:
+    """`tenantry serve` on a free port; stopped at the end if it still runs."""
+    with subprocess.Popen(
+        [TENANTRY, "serve", "--port", "0", *arguments],
+        env=clean_environment(**environment),
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        server = Served(process)
+        try:
+            yield server
+        finally:
+            if process.poll() is None:
+                server.stop(signal.SIGTERM)

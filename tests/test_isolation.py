@@ -1,0 +1,374 @@
+"""Isolation: as the server's role, without a WHERE, on every tenant table of the catalogue."""
+
+import asyncio
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import pytest
+from asyncpg import Connection, Record
+from litestar import Litestar
+from litestar.di import Provide
+
+from tenantry.app import ROUTES
+from tenantry.db import isolation
+from tenantry.docs.spec import document, undeclared
+from tests.api import Account, Api, ok
+
+Db: TypeAlias = "Connection[Record]"
+
+
+async def enter(connection: Db, organisation: str) -> None:
+    await connection.execute(
+        "SELECT set_config('tenantry.organisation_id', $1, false)", organisation
+    )
+
+
+async def populated(api: Api) -> Account:
+    """An organisation with a row in every tenant table."""
+    admin = await api.register()
+    await admin.add()
+    ok(await admin.invite(), 201)
+    return admin
+
+
+@pytest.fixture
+async def two(fresh: Api) -> tuple[Account, Account]:
+    return await populated(fresh), await populated(fresh)
+
+
+class TestUnfilteredStatements:
+    """What a programmer who forgets the WHERE can do, with the server's rights and with all."""
+
+    @pytest.fixture(params=["the server's rights", "every right"])
+    async def attacker(
+        self, request: pytest.FixtureRequest, runtime: Db, owner: Db, two: tuple[Account, Account]
+    ) -> Db:
+        if request.param == "every right":
+            role = await runtime.fetchval("SELECT current_user")
+            await owner.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        return runtime
+
+    async def test_see_and_touch_their_own_organisation_only(
+        self, attacker: Db, owner: Db, two: tuple[Account, Account]
+    ) -> None:
+        mine, theirs = (account.organisation["id"] for account in two)
+        tables = await isolation.tenant_tables(owner)
+        assert len(tables) >= 4
+        for table in tables:
+            key = "id" if table == "public.organisations" else "organisation_id"
+            foreign = f"SELECT to_jsonb(t) AS row FROM {table} t WHERE {key} <> '{mine}' ORDER BY 1"
+            before = await owner.fetch(foreign)
+            assert before, f"{table} has no foreign row to protect"
+            await enter(attacker, mine)
+            seen = await attacker.fetch(f"SELECT {key} FROM {table}")
+            assert {str(row[0]) for row in seen} == {mine}
+            for statement in (
+                f"UPDATE {table} SET {key} = {key}",
+                f"DELETE FROM {table}",
+                f"UPDATE {table} SET {key} = '{theirs}'",
+                f"INSERT INTO {table} SELECT * FROM jsonb_populate_record(NULL::{table}, $1)",
+            ):
+                await self.attempt(attacker, owner, statement, table, before)
+            assert await owner.fetch(foreign) == before
+
+    async def attempt(
+        self, attacker: Db, owner: Db, statement: str, table: str, rows: list[Record]
+    ) -> None:
+        """Run it and roll it back; whatever it says, no foreign row may have been in its reach."""
+        transaction = attacker.transaction()
+        await transaction.start()
+        try:
+            if "$1" in statement:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await attacker.execute(statement, rows[0]["row"])
+            else:
+                status = await attacker.execute(statement)
+                assert int(status.split()[-1]) <= await owner.fetchval(
+                    f"SELECT count(*) FROM {table}"
+                ) - len(rows)
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.ForeignKeyViolationError):
+            pass  # not allowed to, or held by what points to it
+        finally:
+            await transaction.rollback()
+
+    async def test_see_nothing_at_all_where_nobody_has_entered(
+        self, attacker: Db, owner: Db
+    ) -> None:
+        for table in [*await isolation.tenant_tables(owner), "users"]:
+            assert await attacker.fetchval(f"SELECT count(*) FROM {table}") == 0
+        await enter(attacker, "")
+        for table in [*await isolation.tenant_tables(owner), "users"]:
+            assert await attacker.fetchval(f"SELECT count(*) FROM {table}") == 0
+
+    async def test_see_the_people_of_their_own_organisation_only(
+        self, attacker: Db, two: tuple[Account, Account]
+    ) -> None:
+        await enter(attacker, two[0].organisation["id"])
+        assert await attacker.fetchval("SELECT count(*) FROM users") == 2
+
+
+async def test_a_row_cannot_point_into_another_organisation(
+    owner: Db, two: tuple[Account, Account]
+) -> None:
+    mine, theirs = two
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await owner.execute(
+            """INSERT INTO activities VALUES ($1, 99, gen_random_uuid(), 'X', $2, NULL, '', '{}',
+                                              now())""",
+            UUID(mine.organisation["id"]),
+            UUID(theirs.id),
+        )
+
+
+async def test_the_server_cannot_read_hashes_or_sessions(runtime: Db) -> None:
+    for statement in (
+        "SELECT password_hash FROM users",
+        "SELECT * FROM sessions",
+        "SELECT token_hash FROM invites",
+        "SET ROLE tenantry_door",
+        "ALTER TABLE activities NO FORCE ROW LEVEL SECURITY",
+        "TRUNCATE activities",
+        "DELETE FROM activities",
+        "UPDATE activities SET message = ''",
+        "CREATE TABLE public.mine ()",
+        "CREATE FUNCTION tenantry.mine() RETURNS int LANGUAGE sql RETURN 1",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await runtime.execute(statement)
+
+
+class TestRoutes:
+    """Organisation B calls every route of the document with A's ids."""
+
+    @staticmethod
+    def operations() -> list[tuple[str, str, dict[str, Any]]]:
+        spec = document(ROUTES, ["tenant", "database", "tokens", "passwords"])
+        return [
+            (method.upper(), path, operation)
+            for path, item in spec["paths"].items()
+            for method, operation in item.items()
+            if "security" in operation
+        ]
+
+    async def test_of_another_organisation_see_and_change_nothing(
+        self, fresh: Api, owner: Db
+    ) -> None:
+        theirs = await populated(fresh)
+        mine = await fresh.register("Mallory")
+        member = next(one for one in ok(await theirs.get("/api/users")) if one["role"] == "MEMBER")
+        before = await self.snapshot(owner, theirs)
+        secrets = {theirs.organisation["id"], theirs.id, theirs.user["email"], member["id"]}
+        operations = self.operations()
+        assert len(operations) >= 8
+        for method, path, operation in operations:
+            for foreign in (theirs.organisation["id"], theirs.id, member["id"]):
+                answer = await mine.call(
+                    method,
+                    path.replace("{user_id}", foreign),
+                    params={
+                        parameter["name"]: foreign
+                        for parameter in operation.get("parameters", [])
+                        if parameter["in"] == "query" and parameter["name"] == "actor"
+                    },
+                    json=self.body_for(path, foreign) if "requestBody" in operation else None,
+                )
+                assert answer.status_code < 500, (method, path, answer.text)
+                asked = {foreign} if answer.status_code >= 400 else set()
+                leaked = {secret for secret in secrets - asked if secret in answer.text}
+                assert not leaked, (method, path, answer.text)
+        assert await self.snapshot(owner, theirs) == before
+
+    @staticmethod
+    def body_for(path: str, foreign: str) -> dict[str, str]:
+        return {
+            "/api/auth/logout": {"refreshToken": foreign},
+            "/api/users/invite": {"email": "mallory@example.com"},
+            "/api/organisations/subscription": {"plan": "PRO"},
+            "/api/organisations/broadcast": {"message": "hello"},
+        }.get(path, {})
+
+    @staticmethod
+    async def snapshot(owner: Db, account: Account) -> list[list[Record]]:
+        organisation = UUID(account.organisation["id"])
+        return [
+            await owner.fetch(f"SELECT * FROM {table} WHERE {key} = $1 ORDER BY 1, 2", organisation)
+            for table, key in (
+                ("organisations", "id"),
+                ("memberships", "organisation_id"),
+                ("invites", "organisation_id"),
+                ("activities", "organisation_id"),
+            )
+        ]
+
+    def test_have_a_guard_or_a_declared_reason_to_be_public(self) -> None:
+        names = ["tenant", "database", "tokens", "passwords"]
+        nothing = {name: Provide(lambda: None, sync_to_thread=False) for name in names}
+        assert undeclared(Litestar(ROUTES, dependencies=nothing, openapi_config=None)) == []
+
+
+class TestEnter:
+    """The one door: what it refuses, and that no connection keeps what another scope left."""
+
+    async def test_sets_the_organisation_only_where_session_and_membership_stand(
+        self, fresh: Api, runtime: Db, owner: Db
+    ) -> None:
+        one, other = await fresh.register(), await fresh.register()
+        session = await owner.fetchval("SELECT id FROM sessions WHERE user_id = $1", UUID(one.id))
+        home = UUID(one.organisation["id"])
+
+        async def entered(user: str, session: UUID, organisation: UUID) -> tuple[Any, Any]:
+            row = await runtime.fetchrow(
+                "SELECT * FROM tenantry.enter($1, $2, $3)", UUID(user), session, organisation
+            )
+            assert row is not None
+            return row["role"], await runtime.fetchval("SELECT tenantry.current_organisation()")
+
+        assert await entered(one.id, session, home) == ("ADMIN", home)
+        assert await entered(other.id, session, home) == (None, None)
+        assert await entered(one.id, session, UUID(other.organisation["id"])) == (None, None)
+        assert await entered(one.id, UUID(int=0), home) == (None, None)
+        assert await entered(one.id, session, home) == ("ADMIN", home)
+        await owner.execute("UPDATE sessions SET expires_at = now()")
+        assert await entered(one.id, session, home) == (None, None)
+
+    async def test_knows_the_organisations_of_one_user_apart(
+        self, fresh: Api, runtime: Db, owner: Db
+    ) -> None:
+        one, other = await fresh.register(), await fresh.register()
+        await owner.execute(
+            "INSERT INTO memberships (organisation_id, user_id, role) VALUES ($1, $2, 'MEMBER')",
+            UUID(other.organisation["id"]),
+            UUID(one.id),
+        )
+        session = await owner.fetchval("SELECT id FROM sessions WHERE user_id = $1", UUID(one.id))
+        roles = [
+            await runtime.fetchval(
+                "SELECT role FROM tenantry.enter($1, $2, $3)",
+                UUID(one.id),
+                session,
+                UUID(account.organisation["id"]),
+            )
+            for account in (one, other)
+        ]
+        assert roles == ["ADMIN", "MEMBER"]
+
+    async def test_keeps_simultaneous_requests_of_two_organisations_apart(self, api: Api) -> None:
+        one, other = await api.register(), await api.register()
+        answers = await asyncio.gather(
+            *[account.get("/api/organisations") for account in (one, other) for _ in range(50)]
+        )
+        seen = [ok(answer)["id"] for answer in answers]
+        assert seen == [one.organisation["id"]] * 50 + [other.organisation["id"]] * 50
+
+    async def test_would_be_undone_by_a_rollback_and_so_runs_before_any_transaction(
+        self, fresh: Api, runtime: Db, owner: Db
+    ) -> None:
+        """The trap: entered inside a transaction, a rollback puts the last organisation back."""
+        one, other = await fresh.register(), await fresh.register()
+        await enter(runtime, other.organisation["id"])
+        transaction = runtime.transaction()
+        await transaction.start()
+        await enter(runtime, one.organisation["id"])
+        await transaction.rollback()
+        left = str(await runtime.fetchval("SELECT tenantry.current_organisation()"))
+        assert left == other.organisation["id"]
+        # The same rollback in a server: the next request on the connection is not the last one's.
+        refusals = [await one.remove(str(UUID(int=number))) for number in range(12)]
+        assert {answer.status_code for answer in refusals} == {404}
+        assert ok(await other.get("/api/organisations"))["id"] == other.organisation["id"]
+        assert ok(await one.get("/api/organisations"))["id"] == one.organisation["id"]
+
+
+class TestCheck:
+    """`tenantry check` finds what breaks the isolation, and names it."""
+
+    async def test_finds_nothing_wrong_with_the_migrations(self, owner: Db, runtime: Db) -> None:
+        assert await isolation.faults(owner) == []
+
+    @pytest.mark.parametrize(
+        ("damage", "what", "problem"),
+        [
+            (
+                "ALTER TABLE invites DISABLE ROW LEVEL SECURITY",
+                "public.invites",
+                "not enabled",
+            ),
+            ("ALTER TABLE invites NO FORCE ROW LEVEL SECURITY", "public.invites", "not forced"),
+            ("DROP POLICY isolation ON invites", "public.invites", "no isolation policy"),
+            (
+                "CREATE POLICY more ON invites USING (true)",
+                "public.invites",
+                "more lets through more",
+            ),
+            (
+                "CREATE POLICY more ON invites FOR INSERT WITH CHECK (role = 'MEMBER')",
+                "public.invites",
+                "more lets through more",
+            ),
+            (
+                "CREATE TABLE projects (id uuid PRIMARY KEY, organisation_id uuid)",
+                "public.projects",
+                "does not begin with organisation_id",
+            ),
+            (
+                """CREATE TABLE projects (organisation_id uuid, id uuid, owner uuid,
+                       PRIMARY KEY (organisation_id, id));
+                   CREATE TABLE tasks (organisation_id uuid, id uuid, project uuid,
+                       PRIMARY KEY (organisation_id, id));
+                   ALTER TABLE projects ADD UNIQUE (id);
+                   ALTER TABLE tasks ADD CONSTRAINT of_project FOREIGN KEY (project)
+                       REFERENCES projects (id)""",
+                "tasks",
+                "of_project to projects lacks the organisation",
+            ),
+            ("GRANT TRUNCATE ON activities TO tenantry_runtime", "activities", "TRUNCATE"),
+            (
+                "GRANT CREATE ON SCHEMA public TO tenantry_runtime",
+                "tenantry_runtime",
+                "may create in the schema public",
+            ),
+            (
+                "CREATE TABLE settings (key text); GRANT SELECT ON settings TO tenantry_runtime",
+                "settings",
+                "no forced row-level security",
+            ),
+            (
+                """CREATE VIEW everybody AS SELECT * FROM users;
+                   GRANT SELECT ON everybody TO tenantry_runtime""",
+                "everybody",
+                "a view runs with its owner's rights",
+            ),
+            (
+                """CREATE MATERIALIZED VIEW everybody AS SELECT email FROM users;
+                   GRANT SELECT ON everybody TO tenantry_runtime""",
+                "everybody",
+                "a materialised view has no policies",
+            ),
+            (
+                """CREATE FUNCTION leak() RETURNS SETOF users LANGUAGE sql SECURITY DEFINER
+                       RETURN NULL::users""",
+                "leak()",
+                "runs with the rights of postgres",
+            ),
+            (
+                "ALTER FUNCTION tenantry.enter RESET search_path",
+                "tenantry.enter(uuid,uuid,uuid)",
+                "without a pinned search_path",
+            ),
+            ("ALTER TABLE invites OWNER TO {login}", "{login}", "owns invites"),
+            ("ALTER ROLE {login} BYPASSRLS", "{login}", "has BYPASSRLS"),
+            ("ALTER ROLE {login} CREATEROLE", "{login}", "may create roles"),
+            ("GRANT pg_read_all_data TO {login}", "{login}", "is a member of pg_read_all_data"),
+            ("GRANT tenantry_door TO {login}", "{login}", "is a member of tenantry_door"),
+        ],
+    )
+    async def test_names_the_table_or_role(
+        self, owner: Db, runtime: Db, damage: str, what: str, problem: str
+    ) -> None:
+        login = await runtime.fetchval("SELECT current_user")
+        await owner.execute(damage.format(login=login))
+        faults = await isolation.faults(owner)
+        matching = [fault for fault in faults if problem in fault.problem]
+        assert what.format(login=login) in {fault.what for fault in matching}, faults
+        assert all(fault.mend for fault in faults)

@@ -1,0 +1,51 @@
+"""schemathesis, with all its checks, against the whole OpenAPI document and a real server."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api import PASSWORD, unique_email
+from tests.conftest import UNLIMITED
+from tests.processes import serving
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+
+
+@pytest.mark.parametrize("selection", ["--exclude-operation-id", "--include-operation-id"])
+def test_every_answer_is_as_the_document_says(
+    runtime_url: str, tmp_path: Path, selection: str
+) -> None:
+    """Once without `logout`, which ends the session that the rest needs, and once with it alone."""
+    with serving(environment={"DATABASE_URL": runtime_url, **UNLIMITED}, cwd=tmp_path) as server:
+        body = {
+            "name": "Ada Lovelace",
+            "email": unique_email(),
+            "password": PASSWORD,
+            "organisationName": "Analytical Engines",
+        }
+        answer = httpx.post(f"{server.url}/api/auth/register", json=body)
+        token = answer.json()["data"]["accessToken"]
+        run = subprocess.run(
+            [
+                Path(sys.executable).with_name("schemathesis"),
+                f"--config-file={CONFIG}",
+                "run",
+                f"{server.url}/docs/spec",
+                "--checks=all",
+                f"--header=Authorization: Bearer {token}",
+                selection,
+                "logout",
+                "--max-examples=40",
+                "--generation-deterministic",
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout[-8000:]
+        assert '"status":500' not in server.stop()
