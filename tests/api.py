@@ -157,7 +157,7 @@ class Listener:
 
     async def until(self, type_: str) -> list[dict[str, Any]]:
         """All messages up to the first of this type."""
-        messages = []
+        messages: list[dict[str, Any]] = []
         while not messages or messages[-1]["type"] != type_:
             messages.append(await self.next())
         return messages

@@ -34,6 +34,8 @@ REFRESH_SECRET = "r" * 40
 # Nothing that a test keeps outlives the run.
 FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_wal_size = 4GB\n"
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
 # The environment of a server process that counts nothing.
 UNLIMITED = {"RATE_LIMIT_GLOBAL": "off", "RATE_LIMIT_AUTH": "off"}
 
@@ -158,7 +160,7 @@ async def serving(config: Settings) -> AsyncIterator[str]:
     """The application under uvicorn, on a port of its own; gives its URL."""
     listener = listening("127.0.0.1", 0)
     options = uvicorn_options(config)
-    server = uvicorn.Server(uvicorn.Config(create_app(config), **options))  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(create_app(config), **options))
     task = asyncio.create_task(server._serve([listener]))  # without its signal handlers
     while not server.started:
         await asyncio.sleep(0.005)

@@ -73,6 +73,7 @@ def create_app(config: Settings) -> asgi.App:
     tokens = Tokens(config)
     passwords = Passwords(config.password_min_length)
     hub = Hub(database)
+    limiter = RateLimiter(config)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -83,6 +84,7 @@ def create_app(config: Settings) -> asgi.App:
         finally:
             await hub.stop()
             passwords.close()
+            await limiter.close()
             await database.close()
 
     dependencies = {
@@ -119,7 +121,7 @@ def create_app(config: Settings) -> asgi.App:
         app = gateway if scope["type"] == "websocket" else cast(asgi.App, application)
         await app(scope, receive, send)
 
-    return Edge(by_kind, settings=config, database=database, limiter=RateLimiter(config))
+    return Edge(by_kind, settings=config, database=database, limiter=limiter)
 
 
 def from_environment() -> asgi.App:

@@ -43,7 +43,13 @@ def configure() -> None:
         )
     )
     # Below WARNING the server's own loggers print addresses with their query strings.
+    logging.getLogger("uvicorn.error").addFilter(_no_refused_handshakes)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _no_refused_handshakes(record: logging.LogRecord) -> bool:
+    """uvicorn calls every WebSocket handshake that is answered with a status an error."""
+    return record.msg != "ASGI callable returned without completing handshake."
 
 
 def _json(event: Any, **_: Any) -> str:

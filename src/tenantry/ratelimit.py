@@ -8,11 +8,11 @@ away, each process counts for itself until it is back: limits get wider, never a
 import ipaddress
 import time
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from limits import RateLimitItem
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 
@@ -51,11 +51,17 @@ class RateLimiter:
         self._auth = settings.rate_limit_auth
         self._local = FixedWindowRateLimiter(MemoryStorage())
         self._shared: FixedWindowRateLimiter | None = None
+        self._redis: RedisStorage | None = None
         if settings.redis_url:
-            storage: Storage = RedisStorage(
+            self._redis = RedisStorage(
                 f"async+{settings.redis_url}", implementation="redispy", wrap_exceptions=True
             )
-            self._shared = FixedWindowRateLimiter(storage)
+            self._shared = FixedWindowRateLimiter(self._redis)
+
+    async def close(self) -> None:
+        if self._redis:
+            bridge: Any = self._redis.bridge
+            await bridge.storage.aclose()  # the redis.asyncio client
 
     async def check(self, path: str, address: str) -> Verdict | None:
         """Count one request; None where no limit applies to it."""

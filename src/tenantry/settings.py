@@ -66,7 +66,7 @@ def _environment(value: str) -> Literal["development", "production"]:
 def _url(*schemes: str) -> Callable[[str], str]:
     def read(value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in schemes or not (parts.netloc or parts.query):
+        if parts.scheme not in schemes or not (parts.netloc or parts.path or parts.query):
             raise ValueError(f"a URL that begins with {' or '.join(s + '://' for s in schemes)}")
         return value
 
@@ -125,7 +125,7 @@ class Settings:
     redis_url: str | None = _variable(
         "REDIS_URL",
         None,
-        _url("redis", "rediss"),
+        _url("redis", "rediss", "redis+unix"),
         "Redis or Valkey, to share rate limits between processes and nodes",
         secret=True,
     )

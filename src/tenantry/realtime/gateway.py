@@ -77,6 +77,10 @@ class Gateway:
             await converse(socket, receive, send)
         finally:
             self._hub.detach(socket)
+        if socket.closing.done():
+            code, reason = socket.closing.result()
+            with contextlib.suppress(RuntimeError, OSError):  # the client was faster
+                await send({"type": "websocket.close", "code": code, "reason": reason})
 
     async def _authenticate(self, scope: Scope) -> tuple[QueuedSocket, int]:
         if scope["path"] != "/ws":
@@ -129,10 +133,6 @@ async def converse(socket: QueuedSocket, receive: Receive, send: Send) -> None:
         for task in tasks[:2]:
             task.cancel()
         await asyncio.gather(*tasks[:2], return_exceptions=True)
-    if socket.closing.done() and not socket.closing.cancelled():
-        code, reason = socket.closing.result()
-        with contextlib.suppress(RuntimeError, OSError):  # the client was faster
-            await send({"type": "websocket.close", "code": code, "reason": reason})
 
 
 async def _send_frames(socket: QueuedSocket, send: Send) -> None:

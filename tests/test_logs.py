@@ -1,0 +1,51 @@
+"""Logs: a structured line a request, and no secret in any."""
+
+import json
+from pathlib import Path
+
+from tests.api import PASSWORD, Api, connect_socket, ok, unique_email
+from tests.conftest import UNLIMITED
+from tests.processes import serving
+
+
+async def test_one_line_a_request_that_names_who_but_no_secret(
+    runtime_url: str, tmp_path: Path
+) -> None:
+    environment = {"DATABASE_URL": runtime_url, **UNLIMITED}
+    with serving(environment=environment, cwd=tmp_path) as server:
+        async with Api(server.url) as api:
+            admin = await api.register()
+            member = await admin.add()
+            invite = ok(await admin.invite(), 201)
+            await api.post("/api/auth/refresh", refreshToken=member.refresh_token)
+            await api.post("/api/auth/login", email=unique_email(), password="wrong " + PASSWORD)
+            await api.get("/api/organisations", token=admin.token)
+            async with connect_socket(api.url, f"/ws?token={admin.token}"):
+                pass
+            await api.get("/ws", token=member.token)
+            answer = await admin.get("/api/users", secret=PASSWORD)
+            ok(answer)
+            await admin.call("GET", "/nowhere", headers={"x-request-id": "mine-1"})
+        output = server.stop()
+    for secret in (
+        PASSWORD,
+        admin.token,
+        admin.refresh_token,
+        member.token,
+        member.refresh_token,
+        invite["token"],
+        "argon2",
+        runtime_url.split(":")[2].split("@", maxsplit=1)[0],
+    ):
+        assert secret not in output
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    requests = [line for line in lines if line["event"] == "request"]
+    users = next(line for line in requests if line["path"] == "/api/users")
+    assert users["request_id"] == answer.headers["x-request-id"]
+    assert (users["method"], users["status"]) == ("GET", 200)
+    assert (users["user"], users["organisation"]) == (admin.id, admin.organisation["id"])
+    assert users["milliseconds"] > 0
+    assert [line["request_id"] for line in requests if line["path"] == "/nowhere"] == ["mine-1"]
+    sockets = [line for line in requests if line["method"] == "WEBSOCKET"]
+    assert [(line["path"], line["status"]) for line in sockets] == [("/ws", 101)]
+    assert [line for line in lines if line["level"] != "info"] == []
