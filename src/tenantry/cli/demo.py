@@ -175,7 +175,10 @@ def command(url: str | None) -> None:
     try:
         play.perform()
     except httpx.TransportError as error:
-        err.print(f"[bold red]✗[/] {url} cannot be reached ({error}). Is `tenantry serve` running?")
+        err.print(
+            f"[bold red]✗[/] {url} cannot be reached ({error}). Is `tenantry serve` running?",
+            soft_wrap=True,
+        )
         sys.exit(1)
     except (DemoError, WebSocketException, json.JSONDecodeError) as error:
         err.print(f"[bold red]✗[/] {error}", soft_wrap=True)

@@ -1,0 +1,112 @@
+"""A database that is down, restarts, or is not what the server needs."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tenantry.db import embedded, schema
+from tests.api import Api, connect_socket, ok, refused
+from tests.conftest import FAST, REFRESH_SECRET, Serve, make_settings, serving
+
+
+class Cluster:
+    """A PostgreSQL of the test's own, to be stopped and started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stack = ExitStack()
+
+    def start(self) -> str:
+        return self.stack.enter_context(embedded.running(self.folder, configuration=FAST))
+
+    def stop(self) -> None:
+        self.stack.close()
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Cluster]:
+    folder = Path(tempfile.mkdtemp(prefix="tenantry-outage-"))
+    cluster = Cluster(folder)
+    yield cluster
+    cluster.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def api(own_cluster: Cluster) -> AsyncIterator[Api]:
+    url = own_cluster.start()
+    runtime_url = await schema.prepare(url, secret=REFRESH_SECRET, say=lambda _: None)
+    async with serving(make_settings(runtime_url)) as server, Api(server) as client:
+        yield client
+
+
+async def test_is_answered_503_and_recovered_from(api: Api, own_cluster: Cluster) -> None:
+    admin = await api.register()
+    ok(await api.get("/ready"))
+    await asyncio.to_thread(own_cluster.stop)
+    for answer in (
+        await admin.get("/api/organisations"),
+        await api.post("/api/auth/login", email="a@b.co", password="x"),
+        await api.get("/ready"),
+        await admin.broadcast("lost"),
+    ):
+        refused(answer, 503, code="UNAVAILABLE")
+        assert answer.headers["retry-after"]
+    assert (await api.get("/health")).json() == {"status": "ok"}
+    await asyncio.to_thread(own_cluster.start)
+    ok(await api.get("/ready"))
+    ok(await admin.get("/api/organisations"))
+    assert len(await admin.feed()) == 1
+
+
+async def test_does_not_lose_events_for_open_sockets(api: Api, own_cluster: Cluster) -> None:
+    admin = await api.register()
+    async with admin.socket() as socket:
+        await asyncio.to_thread(own_cluster.stop)
+        await asyncio.to_thread(own_cluster.start)
+        ok(await admin.broadcast("after the restart"), 201)
+        assert (await socket.next())["payload"]["message"] == "after the restart"
+
+
+async def test_refuses_new_sockets_meanwhile(api: Api, own_cluster: Cluster) -> None:
+    admin = await api.register()
+    await asyncio.to_thread(own_cluster.stop)
+    with pytest.raises(Exception, match="503"):
+        async with connect_socket(api.url, f"/ws?token={admin.token}"):
+            pass
+
+
+async def test_a_schema_that_is_not_this_versions_is_not_ready(
+    serve: Serve, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    server = await serve()
+    ok(await server.get("/ready"))
+    await owner.execute("UPDATE alembic_version SET version_num = '0001'")
+    message = refused(await server.get("/ready"), 503)["message"]
+    assert "run `tenantry migrate`" in message
+
+
+async def test_a_newer_schema_is_not_served(
+    owner_url: str, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await owner.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(schema.SchemaError, match="newer than this Tenantry"):
+        await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
+
+
+async def test_a_statement_that_fails_leaves_the_connection_fit_for_the_next(
+    fresh: Api, owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    admin, other = await fresh.register(), await fresh.register()
+    await owner.execute("ALTER TABLE activities ADD CONSTRAINT broken CHECK (message <> 'break')")
+    for _ in range(15):
+        assert (await admin.broadcast("break")).status_code == 500
+    ok(await admin.broadcast("mend"), 201)
+    assert ok(await other.get("/api/organisations"))["id"] == other.organisation["id"]
+    assert [line["seq"] for line in await admin.feed()] == [2, 1]

@@ -1,0 +1,196 @@
+"""The hot statements: how many there are, and that each finds its rows by an index."""
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from tenantry.activities.routes import MAX_SEQ, page_statement
+from tenantry.db.database import ENTER
+from tenantry.organisations.routes import ORGANISATION
+from tenantry.realtime.hub import EVENTS_AFTER
+from tenantry.tenancy.tenant import PENDING
+from tenantry.users.invites import IS_MEMBER
+from tenantry.users.members import MEMBERS
+from tests.api import Account, Api, ok
+from tests.conftest import Serve
+
+Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+class TestRoundTrips:
+    @pytest.fixture
+    def statements(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Every statement that servers started in this test send, in their order."""
+        sent: list[str] = []
+        create_pool = asyncpg.create_pool
+
+        async def listen(connection: Any) -> None:
+            connection.add_query_logger(lambda record: sent.append(record.query.strip()))
+
+        def listening_pool(*args: Any, **options: Any) -> Any:
+            return create_pool(*args, init=listen, **options)
+
+        monkeypatch.setattr(asyncpg, "create_pool", listening_pool)
+        return sent
+
+    async def test_do_not_grow_with_the_rows(self, serve: Serve, statements: list[str]) -> None:
+        api = await serve()
+        admin = await api.register()
+        await admin.change_plan("PRO")
+
+        async def counted(read: Callable[[], Any]) -> int:
+            ok(await read())  # a new connection asks for its types
+            statements.clear()
+            ok(await read())
+            return len(statements)
+
+        reads: list[Callable[[], Any]] = [
+            lambda: admin.get("/api/organisations"),
+            lambda: admin.get("/api/users"),
+            lambda: admin.get("/api/activities"),
+        ]
+        few = [await counted(read) for read in reads]
+        for number in range(6):
+            await admin.add(f"Member {number}")
+        many = [await counted(read) for read in reads]
+        assert few == many == [2, 2, 2], "one to enter, one to read"
+
+    async def test_of_a_write_are_few(self, serve: Serve, statements: list[str]) -> None:
+        api = await serve()
+        admin = await api.register()
+        statements.clear()
+        ok(await admin.broadcast("hello"), 201)
+        heads = [statement.split()[0] for statement in statements]
+        assert heads == ["SELECT", "BEGIN;", "WITH", "SELECT", "COMMIT;"]
+
+
+GENERATE = """
+INSERT INTO organisations (id, name, slug, last_seq)
+SELECT gen_random_uuid(), 'Organisation ' || n, 'organisation-' || n, 1
+  FROM generate_series(1, 3000) AS n;
+INSERT INTO users (id, email, name, password_hash)
+SELECT gen_random_uuid(), 'user' || n || '@example.com', 'User ' || n, ''
+  FROM generate_series(1, 6000) AS n;
+INSERT INTO memberships (organisation_id, user_id, role)
+SELECT o.id, u.id, 'MEMBER'
+  FROM (SELECT id, row_number() OVER () AS n FROM organisations) AS o
+  JOIN (SELECT id, row_number() OVER () AS n FROM users) AS u ON u.n % 3000 = o.n % 3000
+ON CONFLICT DO NOTHING;
+INSERT INTO sessions (id, user_id, refresh_hash, expires_at)
+SELECT gen_random_uuid(), id, '', now() + interval '1 day' FROM users;
+INSERT INTO invites (organisation_id, id, email, role, token_hash, invited_by, expires_at)
+SELECT organisation_id, gen_random_uuid(), 'invited@example.com', 'MEMBER',
+       sha256(organisation_id::text::bytea), (array_agg(user_id))[1], now() + interval '1 day'
+  FROM memberships GROUP BY organisation_id ON CONFLICT DO NOTHING;
+INSERT INTO activities
+SELECT id, seq, gen_random_uuid(),
+       (ARRAY['INVITE_SENT', 'USER_JOINED', 'USER_REMOVED'])[1 + seq % 3],
+       NULL, NULL, '', '{}', now()
+  FROM organisations, generate_series(2, 9) AS seq WHERE slug LIKE 'organisation-%';
+INSERT INTO activities
+SELECT $1::uuid, seq, gen_random_uuid(),
+       CASE WHEN seq % 1000 = 0 THEN 'INVITE_SENT' ELSE 'USER_JOINED' END,
+       $2::uuid, NULL, '', '{}', now()
+  FROM generate_series(100, 20000) AS seq;
+ANALYZE;
+"""
+
+
+class TestPlans:
+    """On thousands of organisations, one of them large, as the server's role sees them."""
+
+    @pytest.fixture
+    async def giant(self, fresh: Api, owner: Db, runtime: Db) -> Account:
+        account = await fresh.register()
+        script = GENERATE.replace("$1::uuid", f"'{account.organisation['id']}'::uuid")
+        await owner.execute(script.replace("$2::uuid", f"'{account.id}'::uuid"))
+        await runtime.execute(
+            "SELECT set_config('tenantry.organisation_id', $1, false)",
+            account.organisation["id"],
+        )
+        return account
+
+    async def test_use_an_index_for_every_row(self, giant: Account, runtime: Db) -> None:
+        organisation = UUID(giant.organisation["id"])
+        window = (-1, MAX_SEQ, 51)
+        page = (organisation, *window, None, None)
+        by_type = (organisation, *window, ["INVITE_SENT"], None)
+        by_actor = (organisation, *window, None, [UUID(giant.id)])
+        for statement, arguments, indexes in (
+            (ORGANISATION, (organisation,), {"organisations_pkey"}),
+            (MEMBERS, (organisation,), {"memberships_pkey", "users_pkey"}),
+            (PENDING, (organisation,), {"invites_pending"}),
+            (IS_MEMBER, (organisation, "x@example.com"), {"memberships_pkey", "users_pkey"}),
+            (
+                page_statement(forward=False, by_type=False, by_actor=False),
+                page,
+                {"activities_pkey", "users_pkey"},
+            ),
+            (
+                page_statement(forward=True, by_type=False, by_actor=False),
+                page,
+                {"activities_pkey", "users_pkey"},
+            ),
+            (
+                page_statement(forward=False, by_type=True, by_actor=False),
+                by_type,
+                {"activities_by_type", "users_pkey"},
+            ),
+            (
+                page_statement(forward=False, by_type=False, by_actor=True),
+                by_actor,
+                {"activities_by_actor", "users_pkey"},
+            ),
+        ):
+            plan = await explain(runtime, statement, arguments)
+            assert not scans(plan, "Seq Scan"), (statement, plan)
+            assert indexes <= scans(plan, "Index"), (statement, scans(plan, "Index"))
+
+    async def test_of_the_doors_use_an_index_too(
+        self, giant: Account, runtime: Db, owner: Db
+    ) -> None:
+        """Plans inside functions are not shown: what they read instead is."""
+        session = await owner.fetchval("SELECT id FROM sessions WHERE user_id = $1", UUID(giant.id))
+        organisation = UUID(giant.organisation["id"])
+        for statement, arguments in (
+            (ENTER, (UUID(giant.id), session, organisation)),
+            (EVENTS_AFTER, ([organisation], [19_990], 500)),
+            ("SELECT * FROM tenantry.find_account($1)", (giant.user["email"].upper(),)),
+            ("SELECT * FROM tenantry.enter_by_invite($1)", (b"x",)),
+        ):
+            for _ in range(2):  # the first call reads the catalogue
+                plan = await explain(runtime, statement, arguments, analyze=True)
+            blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+            assert blocks < 100, (statement, blocks)
+
+    async def test_read_the_setting_once_a_statement(self, giant: Account, runtime: Db) -> None:
+        plan = await explain(runtime, "SELECT seq FROM activities", (), analyze=True)
+        once = [node for node in nodes(plan) if node.get("Subplan Name", "").startswith("InitPlan")]
+        assert [node["Actual Loops"] for node in once] == [1]
+
+
+async def explain(
+    connection: Db, statement: str, arguments: tuple[Any, ...], *, analyze: bool = False
+) -> dict[str, Any]:
+    """The plan's root."""
+    options = "FORMAT JSON" + (", ANALYZE, BUFFERS" if analyze else "")
+    text = await connection.fetchval(f"EXPLAIN ({options}) {statement}", *arguments)
+    plan: dict[str, Any] = json.loads(text)[0]["Plan"]
+    return plan
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(inner for child in plan.get("Plans", ()) for inner in nodes(child))]
+
+
+def scans(plan: dict[str, Any], kind: str) -> set[str]:
+    """The indexes used, or the tables that are scanned whole."""
+    return {
+        node.get("Index Name") or node["Relation Name"]
+        for node in nodes(plan)
+        if kind in node["Node Type"] and ("Index Name" in node or "Relation Name" in node)
+    }

@@ -1,0 +1,123 @@
+"""Settings: read from the environment, refused with sentences that say what to set."""
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from limits import parse
+
+from tenantry.settings import (
+    COMPOSE_VARIABLES,
+    Settings,
+    SettingsError,
+    load,
+    require_secrets,
+    variables,
+)
+
+ROOT = Path(__file__).parent.parent
+GOOD = {"jwt_access_secret": "a" * 40, "jwt_refresh_secret": "b" * 40}
+
+
+def test_every_variable_is_in_the_example_and_nothing_else() -> None:
+    example = (ROOT / ".env.example").read_text()
+    listed = re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, flags=re.MULTILINE)
+    known = [field.metadata["name"] for field in variables()] + list(COMPOSE_VARIABLES)
+    assert sorted(listed) == sorted(known)
+
+
+def test_the_readme_has_every_variable_with_its_default() -> None:
+    table = (ROOT / "README.md").read_text()
+    for field in variables():
+        assert f"| `{field.metadata['name']}` |" in table
+
+
+def test_the_example_is_a_development_environment_that_loads() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    pairs = [line.split("=", 1) for line in lines if re.match(r"[A-Z]", line)]
+    example = {name: value for name, value in pairs if name not in COMPOSE_VARIABLES}
+    settings = load({name: value for name, value in example.items() if "${" not in value})
+    with pytest.raises(SettingsError):
+        require_secrets(settings)
+
+
+def test_reads_what_is_set() -> None:
+    settings = load(
+        {
+            "PORT": "8080",
+            "JWT_ACCESS_EXPIRES_IN": "90s",
+            "JWT_REFRESH_EXPIRES_IN": "30d",
+            "RATE_LIMIT_GLOBAL": "off",
+            "RATE_LIMIT_AUTH": "5/second",
+            "TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1",
+            "CORS_ORIGINS": "https://app.example.com, http://localhost:5173/",
+            "TENANTRY_DATA": "/var/lib/tenantry",
+            "WORKERS": "",
+        }
+    )
+    assert settings == replace(
+        Settings(),
+        port=8080,
+        jwt_access_expires_in=timedelta(seconds=90),
+        jwt_refresh_expires_in=timedelta(days=30),
+        rate_limit_global=None,
+        rate_limit_auth=parse("5/second"),
+        trusted_proxies=("10.0.0.0/8", "192.0.2.1"),
+        cors_origins=("https://app.example.com", "http://localhost:5173"),
+        data=Path("/var/lib/tenantry"),
+    )
+
+
+def test_the_command_line_wins() -> None:
+    assert load({"PORT": "1"}, port=2, workers=None).port == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PORT", "http", "PORT must be a whole number from 0 to 65535, not 'http'."),
+        ("PORT", "65536", "PORT must be a whole number"),
+        ("PORT", "-1", "PORT must be a whole number"),
+        ("WORKERS", "0", "WORKERS must be a whole number from 1 to 64"),
+        ("APP_ENV", "staging", "APP_ENV must be development or production, not 'staging'."),
+        ("JWT_ACCESS_EXPIRES_IN", "15", "a duration such as 30s, 15m, 12h or 7d"),
+        ("JWT_ACCESS_EXPIRES_IN", "0m", "a duration"),
+        ("RATE_LIMIT_AUTH", "ten", 'a rate such as 100/minute, or "off"'),
+        ("PASSWORD_MIN_LENGTH", "4", "a whole number from 8 to 128"),
+        ("PUBLIC_URL", "example.com", "a URL that begins with http:// or https://"),
+        ("REDIS_URL", "localhost:6379", "a URL that begins with redis://"),
+        ("TRUSTED_PROXIES", "proxy", "addresses or networks such as 10.0.0.0/8"),
+        ("CORS_ORIGINS", "*", "origins such as https://app.example.com"),
+        ("CORS_ORIGINS", "https://a.example/path", "origins such as"),
+        ("TENANTRY_DATE", "x", "TENANTRY_DATE is no setting of Tenantry"),
+    ],
+)
+def test_a_malformed_value_is_a_sentence(name: str, value: str, sentence: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load({name: value})
+    assert sentence in error.value.problems[0]
+
+
+def test_all_problems_are_said_at_once_and_no_secret_is_shown() -> None:
+    with pytest.raises(SettingsError) as error:
+        load({"PORT": "x", "WORKERS": "x", "DATABASE_URL": "mysql://root:hunter2@host/db"})
+    assert len(error.value.problems) == 3
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"jwt_access_secret": ""}, "JWT_ACCESS_SECRET is not set"),
+        ({"jwt_refresh_secret": ""}, "JWT_REFRESH_SECRET is not set"),
+        ({"jwt_access_secret": "short"}, "shorter than 32 characters"),
+        ({"jwt_access_secret": "change-me" + "x" * 40}, "is still the example's"),
+        ({"jwt_refresh_secret": "a" * 40}, "is the same as JWT_ACCESS_SECRET"),
+    ],
+)
+def test_secrets_that_others_could_know_are_refused(changes: dict[str, str], sentence: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        require_secrets(load({}, **{**GOOD, **changes}))
+    assert sentence in str(error.value)
