@@ -34,15 +34,6 @@ def test_the_readme_has_every_variable_with_its_default() -> None:
         assert f"| `{field.metadata['name']}` |" in table
 
 
-def test_the_example_is_a_development_environment_that_loads() -> None:
-    lines = (ROOT / ".env.example").read_text().splitlines()
-    pairs = [line.split("=", 1) for line in lines if re.match(r"[A-Z]", line)]
-    example = {name: value for name, value in pairs if name not in COMPOSE_VARIABLES}
-    settings = load({name: value for name, value in example.items() if "${" not in value})
-    with pytest.raises(SettingsError):
-        require_secrets(settings)
-
-
 def test_reads_what_is_set() -> None:
     settings = load(
         {

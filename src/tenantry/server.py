@@ -42,9 +42,10 @@ def prepared(settings: Settings, say: Callable[[str], None]) -> Iterator[Setting
         SchemaError: the database cannot be reached, or not migrated.
     """
     with ExitStack() as stack:
-        if not settings.production:
+        if settings.production:
+            require_secrets(settings)
+        else:
             settings = _with_development_secrets(settings)
-        require_secrets(settings)
         owner_url = settings.database_url
         if owner_url is None:
             stack.enter_context(embedded.hold(settings.data))
