@@ -90,6 +90,8 @@ async def database_of_its_own(cluster: str) -> AsyncIterator[str]:
     name = f"t_{secrets.token_hex(6)}"
     connection = await asyncpg.connect(cluster)
     await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+    # So that the roles of other tests, which may be damaged on purpose, do not count here.
+    await connection.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
     try:
         yield of_database(cluster, name)
     finally:

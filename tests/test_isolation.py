@@ -204,7 +204,12 @@ class TestRoutes:
     def test_have_a_guard_or_a_declared_reason_to_be_public(self) -> None:
         names = ["tenant", "database", "tokens", "passwords"]
         nothing = {name: Provide(lambda: None, sync_to_thread=False) for name in names}
-        assert undeclared(Litestar(ROUTES, dependencies=nothing, openapi_config=None)) == []
+        assert (
+            undeclared(
+                Litestar(ROUTES, dependencies=nothing, openapi_config=None, logging_config=None)
+            )
+            == []
+        )
 
 
 class TestEnter:

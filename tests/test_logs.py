@@ -14,6 +14,7 @@ async def test_one_line_a_request_that_names_who_but_no_secret(
     environment = {"DATABASE_URL": runtime_url, **UNLIMITED}
     with serving(environment=environment, cwd=tmp_path) as server:
         async with Api(server.url) as api:
+            await api.get("/docs/spec")
             admin = await api.register()
             member = await admin.add()
             invite = ok(await admin.invite(), 201)

@@ -10,6 +10,7 @@ import pytest
 
 from tenantry.activities.routes import MAX_SEQ, page_statement
 from tenantry.db.database import ENTER
+from tenantry.db.pool import Connection, Pool
 from tenantry.organisations.routes import ORGANISATION
 from tenantry.realtime.hub import EVENTS_AFTER
 from tenantry.tenancy.tenant import PENDING
@@ -26,15 +27,14 @@ class TestRoundTrips:
     def statements(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """Every statement that servers started in this test send, in their order."""
         sent: list[str] = []
-        create_pool = asyncpg.create_pool
+        connect = Pool.connect
 
-        async def listen(connection: Any) -> None:
+        async def listening(pool: Pool) -> Connection:
+            connection = await connect(pool)
             connection.add_query_logger(lambda record: sent.append(record.query.strip()))
+            return connection
 
-        def listening_pool(*args: Any, **options: Any) -> Any:
-            return create_pool(*args, init=listen, **options)
-
-        monkeypatch.setattr(asyncpg, "create_pool", listening_pool)
+        monkeypatch.setattr(Pool, "connect", listening)
         return sent
 
     async def test_do_not_grow_with_the_rows(self, serve: Serve, statements: list[str]) -> None:

@@ -77,7 +77,6 @@ def create_app(config: Settings) -> asgi.App:
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        await database.open()
         hub.start()
         try:
             yield

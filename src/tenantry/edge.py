@@ -58,8 +58,11 @@ class Edge:
         exchange = Exchange(self, scope, receive, send)
         try:
             await exchange.run()
+        except BaseException:
+            exchange.state["broken"] = True
+            raise
         finally:
-            await exchange.leave_tenant()
+            exchange.leave_tenant()
             exchange.log()
 
 
@@ -130,11 +133,11 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
-            await self.leave_tenant()
+            self.leave_tenant()
             self.status = message["status"]
             message["headers"] = [*message["headers"], *self.headers(message["headers"])]
         elif message["type"] == "websocket.accept":
-            await self.leave_tenant()
+            self.leave_tenant()
             self.status = 101
             message["headers"] = [*message.get("headers", []), *self.headers(())]
         await self.forward(message)
@@ -168,11 +171,11 @@ class Exchange:
             ]
         return headers
 
-    async def leave_tenant(self) -> None:
+    def leave_tenant(self) -> None:
         tenant = self.state.pop("tenant", None)
         if tenant is not None:
             self.tenant = tenant
-            await self.edge.database.leave(tenant.connection, broken="broken" in self.state)
+            self.edge.database.leave(tenant.connection, broken="broken" in self.state)
 
     def log(self) -> None:
         log.info(

@@ -111,6 +111,7 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
     return {
         "access_log": False,  # the edge writes the line, without query strings
         "log_config": None,
+        "log_level": "warning",
         "server_header": False,
         "proxy_headers": bool(settings.trusted_proxies),
         "forwarded_allow_ips": ",".join(settings.trusted_proxies),

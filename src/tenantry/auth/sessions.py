@@ -7,7 +7,7 @@ import msgspec
 from asyncpg import Record
 from uuid_utils.compat import uuid7
 
-from tenantry.db.database import Connection
+from tenantry.db.pool import Connection
 from tenantry.errors import CredentialsInvalid, RefreshTokenInvalid
 from tenantry.tenancy.tokens import Claims, TokenError, Tokens, first_refresh_id, token_hash
 

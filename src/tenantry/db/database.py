@@ -2,28 +2,23 @@
 
 A tenant's scope begins with `enter`, which checks the session and the membership and sets the
 connection's organisation, all in one round trip. The system's scope begins by belonging to
-nobody. Because each scope establishes itself first, the pool's reset query, a third of the
-throughput, can go; because a scope that ended badly closes its connection, nothing half done is
-ever handed on.
+nobody. Each scope establishes itself first, so a connection needs no reset in between; a scope
+that ended badly closes its connection, so nothing half done is ever handed on.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
-from asyncpg import Record
-from asyncpg.pool import Pool, PoolConnectionProxy
 
+from tenantry.db.pool import Connection, Pool
 from tenantry.errors import TenantryError
 
-Connection: TypeAlias = "PoolConnectionProxy[Record]"
-
 POOL_SIZE = 10
-ACQUIRE_TIMEOUT = 10.0  # seconds until a request gives up waiting for a connection
-CONNECT_TIMEOUT = 5.0
+CLOSE_PATIENCE = 5.0
 
 # Limits that the database itself holds, so that one statement cannot keep the others out.
 SERVER_SETTINGS = {
@@ -67,32 +62,14 @@ class Authority(NamedTuple):
     last_seq: int
 
 
-async def _keep_session(_: Any) -> None:
-    """In place of asyncpg's reset query; see the module's first paragraph."""
-
-
 class Database:
-    """The pool of one process. Its two doors are `enter` … `leave` and `system`."""
+    """The connections of one process. Its two doors are `enter` … `leave` and `system`."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        self._pool: Pool[Record] = asyncpg.create_pool(
-            url,
-            min_size=0,  # so that a server can start, and say so, while the database is away
-            max_size=POOL_SIZE,
-            timeout=CONNECT_TIMEOUT,
-            reset=_keep_session,
-            server_settings=SERVER_SETTINGS,
-        )
-
-    async def open(self) -> None:
-        await self._pool
+        self._pool = Pool(url, POOL_SIZE, SERVER_SETTINGS)
 
     async def close(self) -> None:
-        try:
-            await asyncio.wait_for(self._pool.close(), 5)
-        except TimeoutError:
-            self._pool.terminate()
+        await self._pool.close(CLOSE_PATIENCE)
 
     async def enter(
         self, user: UUID, session: UUID, organisation: UUID
@@ -102,27 +79,27 @@ class Database:
         `enter` runs outside any transaction: a rollback would put back the organisation that
         the connection had before. The caller gives the connection back with `leave`.
         """
-        connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT)
+        connection = await self._pool.acquire()
         try:
             row = await connection.fetchrow(ENTER, user, session, organisation)
         except BaseException:
-            await self.leave(connection, broken=True)
+            self.leave(connection, broken=True)
             raise
         if row is None or row[0] is None:
-            await self.leave(connection)
+            self.leave(connection)
             return None
         return connection, Authority(row[0], row[1], row[2])
 
-    async def leave(self, connection: Connection, *, broken: bool = False) -> None:
+    def leave(self, connection: Connection, *, broken: bool = False) -> None:
         """Give a connection back; a broken one, or one inside a transaction, is closed."""
         if broken or connection.is_in_transaction():
             connection.terminate()
-        await self._pool.release(connection)
+        self._pool.release(connection)
 
     @asynccontextmanager
     async def system(self) -> AsyncIterator[Connection]:
         """A connection that is entered nowhere: it sees no tenant's rows."""
-        connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT)
+        connection = await self._pool.acquire()
         broken = True
         try:
             await connection.execute(LEAVE)
@@ -132,10 +109,8 @@ class Database:
             broken = False
             raise
         finally:
-            await self.leave(connection, broken=broken)
+            self.leave(connection, broken=broken)
 
-    async def connect(self) -> "asyncpg.Connection[Record]":
+    async def connect(self) -> Connection:
         """A connection of its own, outside the pool, for a listener."""
-        return await asyncpg.connect(
-            self.url, timeout=CONNECT_TIMEOUT, server_settings=SERVER_SETTINGS
-        )
+        return await self._pool.connect()

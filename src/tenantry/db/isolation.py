@@ -8,9 +8,10 @@ with every login that is its member, has no right or function that leads around 
 
 from collections.abc import Sequence
 
-import asyncpg
 import msgspec
 from asyncpg import Record
+
+from tenantry.db.pool import Connection
 
 RUNTIME = "tenantry_runtime"
 DOOR = "tenantry_door"
@@ -87,8 +88,9 @@ SELECT k.conrelid::regclass::text  AS name,
 """
 
 ROLES = """
--- The runtime role, the logins that are its members, and what each could do beyond its rights.
-SELECT r.rolname AS name, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolreplication,
+-- The runtime role, the logins that are its members and may connect to this database, and what
+-- each could do beyond its rights.
+SELECT r.oid, r.rolname AS name, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolreplication,
        ARRAY(SELECT o.rolname FROM pg_roles o
               WHERE o.oid <> r.oid AND o.rolname <> $1
                 AND NOT r.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER')
@@ -103,6 +105,7 @@ SELECT r.rolname AS name, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolrepl
   FROM pg_roles r
  WHERE r.rolname = $1
     OR (NOT r.rolsuper AND pg_has_role(r.oid, $1::regrole, 'MEMBER')
+        AND has_database_privilege(r.oid, current_database(), 'CONNECT')
         AND r.oid <> (SELECT datdba FROM pg_database WHERE datname = current_database()))
  ORDER BY 1
 """
@@ -115,7 +118,7 @@ SELECT c.oid::regclass::text AS name, right_.name AS "right"
  CROSS JOIN unnest(ARRAY['TRUNCATE', 'REFERENCES', 'TRIGGER']) AS right_ (name)
  WHERE c.relkind IN ('r', 'p')
    AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-   AND has_table_privilege($1, c.oid, right_.name)
+   AND has_table_privilege($1::oid, c.oid, right_.name)
  ORDER BY 1, 2
 """
 
@@ -126,8 +129,8 @@ SELECT c.oid::regclass::text AS name, c.relkind::text AS kind
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
    AND n.nspname NOT LIKE 'pg\\_toast%'
-   AND (has_table_privilege($1, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
-        OR has_any_column_privilege($1, c.oid, 'SELECT, INSERT, UPDATE'))
+   AND (has_table_privilege($1::oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+        OR has_any_column_privilege($1::oid, c.oid, 'SELECT, INSERT, UPDATE'))
    AND (   (c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
             AND c.relname <> 'alembic_version')
         OR (c.relkind = 'v' AND NOT coalesce(c.reloptions::text[] @> '{security_invoker=true}'
@@ -148,20 +151,20 @@ SELECT p.oid::regprocedure::text AS name,
   JOIN pg_roles o ON o.oid = p.proowner
  WHERE p.prosecdef
    AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-   AND has_schema_privilege($1, n.oid, 'USAGE')
-   AND has_function_privilege($1, p.oid, 'EXECUTE')
+   AND has_schema_privilege($1::oid, n.oid, 'USAGE')
+   AND has_function_privilege($1::oid, p.oid, 'EXECUTE')
  ORDER BY 1
 """
 
 
-async def tenant_tables(connection: "asyncpg.Connection[Record]") -> list[str]:
+async def tenant_tables(connection: Connection) -> list[str]:
     """The qualified names of the tenant tables in the catalogue."""
     return [
         row["name"] for row in await connection.fetch(TABLES) if row["has_key"] or row["is_root"]
     ]
 
 
-async def faults(connection: "asyncpg.Connection[Record]") -> list[Fault]:
+async def faults(connection: Connection) -> list[Fault]:
     """Everything that breaks the isolation of this database; nothing, where it stands."""
     if await connection.fetchval("SELECT to_regrole($1)", RUNTIME) is None:
         return [Fault("the database", "has no Tenantry schema", "run `tenantry migrate`")]
@@ -185,8 +188,7 @@ async def faults(connection: "asyncpg.Connection[Record]") -> list[Fault]:
     ]
     for role in roles:
         found += _role_faults(role)
-    for name in names:
-        found += await _right_faults(connection, name)
+        found += await _right_faults(connection, role)
     return list(dict.fromkeys(found))
 
 
@@ -280,7 +282,8 @@ def _role_faults(role: Record) -> list[Fault]:
     return found
 
 
-async def _right_faults(connection: "asyncpg.Connection[Record]", role: str) -> list[Fault]:
+async def _right_faults(connection: Connection, login: Record) -> list[Fault]:
+    oid, role = login["oid"], login["name"]
     kinds = {
         "r": ("no forced row-level security", "enable and force it, with a policy"),
         "p": ("no forced row-level security", "enable and force it, with a policy"),
@@ -294,14 +297,14 @@ async def _right_faults(connection: "asyncpg.Connection[Record]", role: str) -> 
             f"{role} has {row['right']} on it, which no policy governs",
             f"REVOKE {row['right']} ON {row['name']} FROM {role}, PUBLIC",
         )
-        for row in await connection.fetch(RIGHTS, role)
+        for row in await connection.fetch(RIGHTS, oid)
     ]
     found += [
         Fault(row["name"], f"{role} can use it, but {kinds[row['kind']][0]}", kinds[row["kind"]][1])
-        for row in await connection.fetch(UNGUARDED, role)
+        for row in await connection.fetch(UNGUARDED, oid)
         if row["kind"] in kinds
     ]
-    for row in await connection.fetch(FUNCTIONS, role):
+    for row in await connection.fetch(FUNCTIONS, oid):
         if row["owner"] != DOOR:
             found.append(
                 Fault(

@@ -11,10 +11,11 @@ from pathlib import Path
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from asyncpg import Record
-from sqlalchemy import Connection
+from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+
+from tenantry.db.pool import Connection
 
 # No migration may make the running servers wait behind a lock that it waits for itself.
 LOCK_TIMEOUT = "5s"
@@ -22,7 +23,7 @@ LOCK_TIMEOUT = "5s"
 ADVISORY_LOCK = 7_236_641_101
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: SyncConnection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -32,7 +33,7 @@ def _upgrade(connection: Connection) -> None:
 async def migrate(url: str) -> None:
     """Run what has not been run yet. Safe to call from several nodes at once."""
 
-    async def connect() -> "asyncpg.Connection[Record]":
+    async def connect() -> Connection:
         connection = await asyncpg.connect(
             url,
             server_settings={"application_name": "tenantry migrate", "search_path": "public"},

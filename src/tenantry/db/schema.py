@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
-from asyncpg import Record
 
-from tenantry.db.database import CONNECT_TIMEOUT, unreachable
+from tenantry.db.database import unreachable
+from tenantry.db.pool import CONNECT_TIMEOUT, Connection
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 HEAD = max(file.name.split("_")[0] for file in VERSIONS.glob("[0-9]*.py"))
@@ -27,7 +27,7 @@ class SchemaError(Exception):
     """The database cannot be served as it is; the message says what to do."""
 
 
-async def version(connection: "asyncpg.Connection[Record]") -> str | None:
+async def version(connection: Connection) -> str | None:
     """The schema's version; None for a database without one."""
     if await connection.fetchval("SELECT to_regclass('public.alembic_version')") is None:
         return None
@@ -87,7 +87,7 @@ async def migrate(owner_url: str) -> None:
         raise SchemaError(f"The migrations failed.\n{output.decode(errors='replace').strip()}")
 
 
-async def connect(url: str, patience: float) -> "asyncpg.Connection[Record]":
+async def connect(url: str, patience: float) -> Connection:
     """Connect to a database that may still be starting. Raises `SchemaError`."""
     deadline = asyncio.get_running_loop().time() + patience
     while True:
@@ -104,9 +104,7 @@ async def connect(url: str, patience: float) -> "asyncpg.Connection[Record]":
             await asyncio.sleep(0.5)
 
 
-async def _ensure_login(
-    connection: "asyncpg.Connection[Record]", owner_url: str, secret: str
-) -> str:
+async def _ensure_login(connection: Connection, owner_url: str, secret: str) -> str:
     """Make the database's runtime login, or bring its password up to date; gives its URL."""
     database: str = await connection.fetchval("SELECT current_database()")
     login = f"{database[:55]}_runtime"
@@ -115,7 +113,7 @@ async def _ensure_login(
     password = hmac.new(key, f"tenantry runtime {database}".encode(), hashlib.sha256).hexdigest()
     # The nodes of one database may start together.
     await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
-    quoted: str = await connection.fetchval("SELECT quote_ident($1)", login)
+    quoted = await _quoted(connection, login)
     if not await connection.fetchval("SELECT to_regrole($1)", quoted):
         await connection.execute(f"CREATE ROLE {quoted} LOGIN IN ROLE tenantry_runtime")
     await connection.execute(
@@ -124,9 +122,17 @@ async def _ensure_login(
         if await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
         else f"ALTER ROLE {quoted} LOGIN PASSWORD '{_scram_verifier(password)}'"
     )
+    await connection.execute(
+        f"GRANT CONNECT ON DATABASE {await _quoted(connection, database)} TO {quoted}"
+    )
     await connection.execute("SELECT pg_advisory_unlock($1)", ADVISORY_LOCK)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{quote(login)}:{password}@{host}"))
+
+
+async def _quoted(connection: Connection, name: str) -> str:
+    quoted: str = await connection.fetchval("SELECT quote_ident($1)", name)
+    return quoted
 
 
 def _scram_verifier(password: str) -> str:

@@ -139,6 +139,7 @@ def document(
     # An application of its own, as one with a schema serves it at addresses of Litestar's.
     app = Litestar(
         route_handlers,
+        logging_config=None,  # or it would set up the whole process's logging
         dependencies={name: Provide(lambda: None, sync_to_thread=False) for name in dependencies},
         openapi_config=OpenAPIConfig(
             title="Tenantry",

@@ -11,12 +11,12 @@ from collections import defaultdict
 from typing import Any, Protocol
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import structlog
 from asyncpg import Record
 
 from tenantry.db.database import Database, unreachable
+from tenantry.db.pool import Connection
 from tenantry.feed import CHANNEL, ActivityType
 
 log = structlog.get_logger()
@@ -125,9 +125,7 @@ class Hub:
                 if socket.session_id == session:
                     socket.close(SESSION_ENDED, "The session has ended. Sign in again.")
 
-    async def _deliver(
-        self, connection: "asyncpg.Connection[Record]", organisations: set[UUID]
-    ) -> None:
+    async def _deliver(self, connection: Connection, organisations: set[UUID]) -> None:
         if connection.is_closed():
             raise ConnectionResetError
         cursors = {one: self._cursors[one] for one in organisations if one in self._cursors}

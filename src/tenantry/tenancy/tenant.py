@@ -11,7 +11,7 @@ from asyncpg import Record
 from uuid_utils.compat import uuid7
 
 from tenantry import feed
-from tenantry.db.database import Connection
+from tenantry.db.pool import Connection
 from tenantry.errors import Unauthorized
 from tenantry.tenancy.plans import Plan
 

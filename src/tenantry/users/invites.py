@@ -11,7 +11,8 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
-from tenantry.db.database import Connection, Database
+from tenantry.db.database import Database
+from tenantry.db.pool import Connection
 from tenantry.errors import (
     AccountExists,
     AlreadyInvited,
@@ -184,7 +185,7 @@ async def accept_invite(
 
 
 async def _open_invite(connection: Connection, hashed: bytes) -> Record:
-    found = await connection.fetchrow(ENTER_BY_INVITE, hashed)
+    found: Record | None = await connection.fetchrow(ENTER_BY_INVITE, hashed)
     if found is None or found["state"] in (None, "accepted", "revoked"):
         raise InviteUnknown
     if found["state"] == "expired":
