@@ -22,7 +22,6 @@ from asyncpg import Connection, Record
 from tenantry.db import embedded, schema
 from tenantry.db.database import ENTER, Database
 from tenantry.organisations.routes import ORGANISATION
-from tenantry.tenancy.tenant import Tenant
 
 ROUNDS = 7
 OPERATIONS = 2000
@@ -64,9 +63,8 @@ async def contenders(
     async def scope() -> None:
         entered = await database.enter(*ids)
         assert entered is not None
-        tenant = Tenant(entered[0], organisation)
-        await tenant.connection.fetchrow(ORGANISATION, organisation)
-        database.leave(tenant.connection)
+        await entered[0].fetchrow(ORGANISATION, organisation)
+        database.release(entered[0])
 
     return {
         "bare driver: enter + query": bare_enter,

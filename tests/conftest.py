@@ -34,7 +34,7 @@ REFRESH_SECRET = "r" * 40
 # Nothing that a test keeps outlives the run.
 FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_wal_size = 4GB\n"
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = shutil.which("chromium")
 
 # The environment of a server process that counts nothing.
 UNLIMITED = {"RATE_LIMIT_GLOBAL": "off", "RATE_LIMIT_AUTH": "off"}

@@ -47,6 +47,7 @@ async def test_also_read_why_it_is_refused(serve: Serve) -> None:
     answer = await api.http.get("/health", headers={"origin": APP})
     assert answer.status_code == 429
     assert answer.headers["access-control-allow-origin"] == APP
+    assert "retry-after" in answer.headers["access-control-expose-headers"]
 
 
 async def test_answers_are_not_kept_framed_or_guessed_at(serve: Serve) -> None:

@@ -1,4 +1,4 @@
-"""The pool: never more than its size, first come first served, nothing closed handed out."""
+"""The pool: never more than its size, nobody forgotten, nothing closed handed out."""
 
 import asyncio
 
@@ -26,7 +26,7 @@ async def test_uses_a_connection_again_before_it_opens_another(pool: Pool) -> No
         pids.append(await pid(connection))
         pool.release(connection)
     assert len(set(pids)) == 1
-    await pool.close(1)
+    await pool.close()
 
 
 async def test_never_opens_more_than_its_size(pool: Pool) -> None:
@@ -38,7 +38,7 @@ async def test_never_opens_more_than_its_size(pool: Pool) -> None:
             pool.release(connection)
 
     assert len(set(await asyncio.gather(*[use() for _ in range(20)]))) <= 2
-    await pool.close(1)
+    await pool.close()
 
 
 async def test_makes_whoever_comes_later_wait_in_line(pool: Pool) -> None:
@@ -52,7 +52,7 @@ async def test_makes_whoever_comes_later_wait_in_line(pool: Pool) -> None:
     assert await fourth is one
     for connection in (one, two):
         pool.release(connection)
-    await pool.close(1)
+    await pool.close()
 
 
 async def test_replaces_a_closed_connection(pool: Pool) -> None:
@@ -69,7 +69,7 @@ async def test_replaces_a_closed_connection(pool: Pool) -> None:
     assert four is not three
     for connection in (two, four):
         pool.release(connection)
-    await pool.close(1)
+    await pool.close()
 
 
 async def test_gives_up_waiting_and_loses_nothing(
@@ -87,7 +87,7 @@ async def test_gives_up_waiting_and_loses_nothing(
     assert await pool.acquire() is one
     for connection in (one, two):
         pool.release(connection)
-    await pool.close(1)
+    await pool.close()
 
 
 async def test_a_database_that_cannot_be_reached_takes_no_place() -> None:

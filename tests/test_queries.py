@@ -13,8 +13,7 @@ from tenantry.db.database import ENTER
 from tenantry.db.pool import Connection, Pool
 from tenantry.organisations.routes import ORGANISATION
 from tenantry.realtime.hub import EVENTS_AFTER
-from tenantry.tenancy.tenant import PENDING
-from tenantry.users.invites import IS_MEMBER
+from tenantry.users.invites import IS_MEMBER, RESERVED
 from tenantry.users.members import MEMBERS
 from tests.api import Account, Api, ok
 from tests.conftest import Serve
@@ -123,7 +122,7 @@ class TestPlans:
         for statement, arguments, indexes in (
             (ORGANISATION, (organisation,), {"organisations_pkey"}),
             (MEMBERS, (organisation,), {"memberships_pkey", "users_pkey"}),
-            (PENDING, (organisation,), {"invites_pending"}),
+            (RESERVED, (organisation,), {"invites_pending"}),
             (IS_MEMBER, (organisation, "x@example.com"), {"memberships_pkey", "users_pkey"}),
             (
                 page_statement(forward=False, by_type=False, by_actor=False),

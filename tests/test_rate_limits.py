@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from limits import parse
 from websockets.exceptions import InvalidStatus
@@ -72,6 +73,14 @@ class TestAuth:
         message = "Too many auth attempts, please try again later"
         refused(answer, 429, message, "TOO_MANY_AUTH_ATTEMPTS")
         assert (await api.get("/health")).headers["ratelimit-remaining"] == "96"
+
+    @pytest.mark.parametrize("path", ["//api/auth/login", "/api//auth/login", "/api/auth/login/"])
+    async def test_cannot_be_got_round_by_another_spelling(self, serve: Serve, path: str) -> None:
+        api = await serve(rate_limit_auth=parse("1/minute"))
+        body = {"email": unique_email(), "password": "wrong one"}
+        refused(await api.post("/api/auth/login", **body), 401)
+        url = httpx.URL(api.url).copy_with(raw_path=path.encode())
+        refused(await api.http.post(url, json=body), 429, code="TOO_MANY_AUTH_ATTEMPTS")
 
     async def test_is_ten_a_minute_and_a_hundred_over_all_unless_set(self) -> None:
         settings = Settings()

@@ -220,7 +220,7 @@ class TestClose:
             assert await untouched.next() == {"type": "PONG"}
 
     async def test_cuts_off_a_client_that_does_not_read(self) -> None:
-        socket = gateway.QueuedSocket(uuid4(), uuid4(), uuid4())
+        socket = gateway.QueuedSocket(uuid4(), uuid4(), uuid4(), 0)
         never = asyncio.Event()
 
         async def receive() -> Any:

@@ -27,7 +27,7 @@ from tenantry.auth.routes import router as auth
 from tenantry.db.database import Database, unreachable
 from tenantry.docs import routes as docs
 from tenantry.docs.spec import document
-from tenantry.edge import Edge
+from tenantry.edge import EXPOSED_HEADERS, Edge
 from tenantry.errors import (
     BadRequest,
     FieldError,
@@ -107,7 +107,7 @@ def create_app(config: Settings) -> asgi.App:
         cors_config=CORSConfig(
             allow_origins=list(config.cors_origins),
             allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["ratelimit-remaining", "retry-after", "x-request-id"],
+            expose_headers=EXPOSED_HEADERS,
         )
         if config.cors_origins
         else None,

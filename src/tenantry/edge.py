@@ -36,6 +36,8 @@ API_HEADERS: Headers = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 ]
+# What a script on an allowed origin may read of an answer.
+EXPOSED_HEADERS = ["ratelimit-remaining", "ratelimit-reset", "retry-after", "x-request-id"]
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
@@ -151,7 +153,11 @@ class Exchange:
         ]
         origin = dict(self.scope["headers"]).get(b"origin")
         if origin in self.edge.cors_origins:
-            headers += [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+            headers += [
+                (b"access-control-allow-origin", origin),
+                (b"access-control-expose-headers", ", ".join(EXPOSED_HEADERS).encode()),
+                (b"vary", b"Origin"),
+            ]
         body = msgspec.json.encode(error_reply(error, self.request_id))
         await self.send(
             {"type": f"{prefix}http.response.start", "status": error.status, "headers": headers}
@@ -175,7 +181,7 @@ class Exchange:
         tenant = self.state.pop("tenant", None)
         if tenant is not None:
             self.tenant = tenant
-            self.edge.database.leave(tenant.connection, broken="broken" in self.state)
+            self.edge.database.release(tenant.connection, broken="broken" in self.state)
 
     def log(self) -> None:
         log.info(

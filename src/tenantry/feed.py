@@ -14,8 +14,11 @@ from uuid import UUID
 
 import msgspec
 from asyncpg import Record
+from uuid_utils.compat import uuid7
 
-CHANNEL = "tenantry_activity"
+from tenantry.db.pool import Connection
+
+CHANNEL = "tenantry_activity"  # as RECORD has it
 
 
 class ActivityType(StrEnum):
@@ -64,7 +67,7 @@ INSERT INTO activities
        (organisation_id, seq, id, type, actor_id, target_id, message, metadata, created_at)
 SELECT id, last_seq, $1, $2, $3, $4, $5, $6, clock_timestamp()
   FROM organisation
-RETURNING seq, created_at, pg_notify('tenantry_activity', organisation_id::text)
+RETURNING seq, pg_notify('tenantry_activity', organisation_id::text)
 """
 
 COLUMNS = """
@@ -73,6 +76,24 @@ COLUMNS = """
        activity.actor_id,  actor.name  AS actor_name,  actor.email  AS actor_email,
        activity.target_id, target.name AS target_name, target.email AS target_email
 """
+
+
+async def record(
+    connection: Connection,
+    type_: ActivityType,
+    message: str,
+    payload: dict[str, Any],
+    *,
+    actor: UUID,
+    target: UUID | None = None,
+) -> int:
+    """Write an activity of the entered organisation in this transaction; gives its seq.
+
+    It is also the event: `payload` is what that carries, and it is sent at the commit.
+    """
+    metadata = msgspec.json.encode(payload).decode()
+    seq: int = await connection.fetchval(RECORD, uuid7(), type_, actor, target, message, metadata)
+    return seq
 
 
 def activity(row: Record) -> Activity:

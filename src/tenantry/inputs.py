@@ -1,6 +1,6 @@
 """What clients send: the types of input fields, and what is said of a wrong one.
 
-An input is a `Input` struct; unknown fields are refused. Each field type carries the sentence
+An input is an `Input` struct; unknown fields are refused. Each field type carries the sentence
 that a client reads where the value does not fit.
 """
 
@@ -76,11 +76,6 @@ Message = Annotated[
 
 class Input(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """The body of a request."""
-
-    def __post_init__(self) -> None:
-        for field in ("name", "organisation_name"):
-            if hasattr(self, field):
-                setattr(self, field, getattr(self, field).strip(" "))
 
 
 def field_errors(input_type: type[msgspec.Struct], value: Any) -> tuple[FieldError, ...]:

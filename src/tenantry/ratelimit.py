@@ -12,15 +12,12 @@ from typing import Any, NamedTuple
 
 import structlog
 from limits import RateLimitItem
-from limits.aio.storage import MemoryStorage, RedisStorage
-from limits.aio.strategies import FixedWindowRateLimiter
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.errors import StorageError
 
 from tenantry.settings import Settings
 
 log = structlog.get_logger()
-
-AUTH_PREFIX = "/api/auth/"
 
 
 class Verdict(NamedTuple):
@@ -49,14 +46,12 @@ class RateLimiter:
     def __init__(self, settings: Settings) -> None:
         self._global = settings.rate_limit_global
         self._auth = settings.rate_limit_auth
-        self._local = FixedWindowRateLimiter(MemoryStorage())
-        self._shared: FixedWindowRateLimiter | None = None
+        self._local = MemoryStorage()
         self._redis: RedisStorage | None = None
         if settings.redis_url:
             self._redis = RedisStorage(
                 f"async+{settings.redis_url}", implementation="redispy", wrap_exceptions=True
             )
-            self._shared = FixedWindowRateLimiter(self._redis)
 
     async def close(self) -> None:
         if self._redis:
@@ -67,27 +62,32 @@ class RateLimiter:
         """Count one request; None where no limit applies to it."""
         client = client_key(address)
         verdict = None
-        if self._auth and path.startswith(AUTH_PREFIX):
-            verdict = await self._hit("auth", self._auth, client)
+        if self._auth and is_auth(path):
+            verdict = await self._count("auth", self._auth, client)
         if self._global and not (verdict and verdict.exceeded):
-            over_all = await self._hit("global", self._global, client)
+            over_all = await self._count("global", self._global, client)
             if verdict is None or over_all.exceeded or over_all.remaining < verdict.remaining:
                 verdict = over_all
         return verdict
 
-    async def _hit(self, name: str, item: RateLimitItem, client: str) -> Verdict:
-        if self._shared:
+    async def _count(self, name: str, item: RateLimitItem, client: str) -> Verdict:
+        if self._redis:
             try:
-                return await self._count(self._shared, name, item, client)
+                return await _hit(self._redis, name, item, client)
             except StorageError as error:
                 log.warning("rate limits are counted locally: Redis is away", error=str(error))
-        return await self._count(self._local, name, item, client)
+        return await _hit(self._local, name, item, client)
 
-    @staticmethod
-    async def _count(
-        limiter: FixedWindowRateLimiter, name: str, item: RateLimitItem, client: str
-    ) -> Verdict:
-        allowed = await limiter.hit(item, name, client)
-        window = await limiter.get_window_stats(item, name, client)
-        reset = max(0, round(window.reset_time - time.time()))
-        return Verdict(item.amount, max(0, window.remaining), reset, None if allowed else name)
+
+def is_auth(path: str) -> bool:
+    """Whether the path is under /api/auth, as the router reads it: it drops empty segments."""
+    return [segment for segment in path.split("/") if segment][:2] == ["api", "auth"]
+
+
+async def _hit(storage: Storage, name: str, item: RateLimitItem, client: str) -> Verdict:
+    """One request in a fixed window, which begins with a client's first."""
+    key = item.key_for(name, client)
+    hits = await storage.incr(key, item.get_expiry())
+    reset = max(0, round(await storage.get_expiry(key) - time.time()))
+    remaining = item.amount - hits
+    return Verdict(item.amount, max(0, remaining), reset, name if remaining < 0 else None)

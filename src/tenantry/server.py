@@ -13,7 +13,6 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -137,7 +136,7 @@ def _with_development_secrets(settings: Settings) -> Settings:
     """Secrets made once and kept in the data folder, for those that are not set."""
     if settings.jwt_access_secret and settings.jwt_refresh_secret:
         return settings
-    file = Path(settings.data) / "secrets.json"
+    file = settings.data / "secrets.json"
     try:
         kept = json.loads(file.read_text())
     except FileNotFoundError:

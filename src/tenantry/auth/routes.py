@@ -34,6 +34,10 @@ class RegisterInput(Input):
     password: NewPassword
     organisation_name: OrganisationName
 
+    def __post_init__(self) -> None:
+        self.name = self.name.strip(" ")
+        self.organisation_name = self.organisation_name.strip(" ")
+
 
 class LoginInput(Input):
     email: Email
@@ -74,15 +78,16 @@ async def register(
             FOUND_ORGANISATION, organisation, data.organisation_name, slug
         ):
             slug = with_suffix(slug_of(data.organisation_name))
-        tenant = Tenant(connection, organisation, user_id=user)
-        await tenant.lock_seats()
-        if not await join(
-            tenant,
+        joined = await join(
+            connection,
+            organisation,
+            user=user,
             email=data.email,
             name=data.name,
             password_hash=password_hash,
             role=Role.ADMIN,
-        ):
+        )
+        if not joined:
             raise EmailInUse
         signed_in = await open_session(connection, tokens, user)
     return Reply("Registration successful", signed_in)
@@ -154,7 +159,6 @@ async def logout(
     """Ends the session at once: its access tokens, its refresh token and its sockets."""
     if not data.refresh_token:
         raise RefreshTokenMissing
-    assert tenant.user_id is not None and tenant.session_id is not None
     await close_sessions(
         tenant.connection, tokens, tenant.user_id, tenant.session_id, data.refresh_token
     )

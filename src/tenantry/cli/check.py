@@ -7,14 +7,14 @@ from pathlib import Path
 import rich_click as click
 from rich.table import Table
 
-from tenantry.cli.console import load, out, plain_failures
+from tenantry.cli.console import data_option, load, out, plain_failures
 from tenantry.db import isolation, schema
 from tenantry.db.embedded import owner_of
 from tenantry.db.isolation import Fault
 
 
 async def inspect(url: str) -> tuple[list[str], list[Fault]]:
-    connection = await schema.connect(url, patience=0)
+    connection = await schema.connect(url)
     try:
         return await isolation.tenant_tables(connection), await isolation.faults(connection)
     finally:
@@ -22,11 +22,7 @@ async def inspect(url: str) -> tuple[list[str], list[Fault]]:
 
 
 @click.command("check")
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The folder of the embedded database. [TENANTRY_DATA, .tenantry]",
-)
+@data_option
 def command(data: Path | None) -> None:
     """Prove the isolation of the database from its catalogue.
 

@@ -4,8 +4,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import rich_click as click
 from rich.console import Console
 
 from tenantry import settings
@@ -30,6 +32,13 @@ def plain_failures() -> Iterator[None]:
     except (AddressError, EmbeddedError, SchemaError) as error:
         err.print(f"[bold red]✗[/] {error}", soft_wrap=True)
         sys.exit(1)
+
+
+data_option = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder of the embedded database. [TENANTRY_DATA, .tenantry]",
+)
 
 
 def load(**overrides: Any) -> Settings:

@@ -12,7 +12,7 @@ from rich.text import Text
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from tenantry.cli.console import err, load, out
+from tenantry.cli.console import err, load, out, plain_failures
 
 PATIENCE = 10.0  # seconds that an event may take
 
@@ -170,7 +170,8 @@ class Play:
 @click.option("--url", help="The server to play against. [http://127.0.0.1:PORT]")
 def command(url: str | None) -> None:
     """Play the main job against a running server, and show each step as it happens."""
-    url = (url or f"http://127.0.0.1:{load().port}").rstrip("/")
+    with plain_failures():
+        url = (url or f"http://127.0.0.1:{load().port}").rstrip("/")
     play = Play(url)
     try:
         play.perform()

@@ -5,17 +5,13 @@ from pathlib import Path
 
 import rich_click as click
 
-from tenantry.cli.console import load, plain_failures, say
+from tenantry.cli.console import data_option, load, plain_failures, say
 from tenantry.db import schema
 from tenantry.db.embedded import owner_of
 
 
 @click.command("migrate")
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The folder of the embedded database. [TENANTRY_DATA, .tenantry]",
-)
+@data_option
 def command(data: Path | None) -> None:
     """Bring the database to this version's schema.
 
@@ -25,5 +21,5 @@ def command(data: Path | None) -> None:
     with plain_failures():
         settings = load(data=data)
         with owner_of(settings.database_url, settings.data) as url:
-            asyncio.run(schema.migrate(url))
+            asyncio.run(schema.bring_up_to_date(url, say=say))
         say(f"The database is at {schema.HEAD}.")

@@ -5,18 +5,14 @@ from pathlib import Path
 import rich_click as click
 
 from tenantry import server
-from tenantry.cli.console import load, plain_failures, say
+from tenantry.cli.console import data_option, load, plain_failures, say
 
 
 @click.command("serve")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on. [PORT, 3000]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Server processes. [WORKERS, 1]")
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The folder of the embedded database. [TENANTRY_DATA, .tenantry]",
-)
+@data_option
 def command(port: int | None, host: str, workers: int | None, data: Path | None) -> None:
     """Serve. Without DATABASE_URL, on an embedded PostgreSQL."""
     with plain_failures():

@@ -9,16 +9,15 @@ that ended badly closes its connection, so nothing half done is ever handed on.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+from asyncpg import Record
 
 from tenantry.db.pool import Connection, Pool
 from tenantry.errors import TenantryError
 
 POOL_SIZE = 10
-CLOSE_PATIENCE = 5.0
 
 # Limits that the database itself holds, so that one statement cannot keep the others out.
 SERVER_SETTINGS = {
@@ -45,8 +44,8 @@ _UNREACHABLE = (
     asyncpg.InterfaceError,
 )
 
-ENTER = "SELECT role, plan, last_seq FROM tenantry.enter($1, $2, $3)"
-LEAVE = "SELECT set_config('tenantry.organisation_id', '', false)"
+ENTER = "SELECT role, last_seq FROM tenantry.enter($1, $2, $3)"
+ENTER_NOWHERE = "SELECT set_config('tenantry.organisation_id', '', false)"
 
 
 def unreachable(error: BaseException) -> bool:
@@ -54,43 +53,35 @@ def unreachable(error: BaseException) -> bool:
     return isinstance(error, _UNREACHABLE) and not isinstance(error, ValueError)
 
 
-class Authority(NamedTuple):
-    """What `enter` found to be true at this moment."""
-
-    role: str
-    plan: str
-    last_seq: int
-
-
 class Database:
-    """The connections of one process. Its two doors are `enter` … `leave` and `system`."""
+    """The connections of one process, given out in two scopes: `enter` … `release`, `system`."""
 
     def __init__(self, url: str) -> None:
         self._pool = Pool(url, POOL_SIZE, SERVER_SETTINGS)
 
     async def close(self) -> None:
-        await self._pool.close(CLOSE_PATIENCE)
+        await self._pool.close()
 
     async def enter(
         self, user: UUID, session: UUID, organisation: UUID
-    ) -> tuple[Connection, Authority] | None:
-        """A connection entered into the organisation, or None where that is refused.
+    ) -> tuple[Connection, Record] | None:
+        """A connection entered into the organisation, with what `enter` found; None: refused.
 
         `enter` runs outside any transaction: a rollback would put back the organisation that
-        the connection had before. The caller gives the connection back with `leave`.
+        the connection had before. The caller gives the connection back with `release`.
         """
         connection = await self._pool.acquire()
         try:
             row = await connection.fetchrow(ENTER, user, session, organisation)
         except BaseException:
-            self.leave(connection, broken=True)
+            self.release(connection, broken=True)
             raise
-        if row is None or row[0] is None:
-            self.leave(connection)
+        if row is None or row["role"] is None:
+            self.release(connection)
             return None
-        return connection, Authority(row[0], row[1], row[2])
+        return connection, row
 
-    def leave(self, connection: Connection, *, broken: bool = False) -> None:
+    def release(self, connection: Connection, *, broken: bool = False) -> None:
         """Give a connection back; a broken one, or one inside a transaction, is closed."""
         if broken or connection.is_in_transaction():
             connection.terminate()
@@ -102,14 +93,14 @@ class Database:
         connection = await self._pool.acquire()
         broken = True
         try:
-            await connection.execute(LEAVE)
+            await connection.execute(ENTER_NOWHERE)
             yield connection
             broken = False
         except TenantryError:  # an answer, not a fault; its transaction has been rolled back
             broken = False
             raise
         finally:
-            self.leave(connection, broken=broken)
+            self.release(connection, broken=broken)
 
     async def connect(self) -> Connection:
         """A connection of its own, outside the pool, for a listener."""

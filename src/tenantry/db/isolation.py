@@ -31,7 +31,6 @@ class Fault(msgspec.Struct, frozen=True):
 TABLES = """
 -- Every table of ours and of whoever builds on us, with what its isolation hangs on.
 SELECT format('%I.%I', n.nspname, c.relname)                              AS name,
-       c.relname                                                         AS relation,
        c.relname = 'organisations' AND n.nspname = 'public'              AS is_root,
        EXISTS (SELECT FROM pg_attribute a
                 WHERE a.attrelid = c.oid AND a.attname = 'organisation_id'
@@ -302,7 +301,6 @@ async def _right_faults(connection: Connection, login: Record) -> list[Fault]:
     found += [
         Fault(row["name"], f"{role} can use it, but {kinds[row['kind']][0]}", kinds[row["kind"]][1])
         for row in await connection.fetch(UNGUARDED, oid)
-        if row["kind"] in kinds
     ]
     for row in await connection.fetch(FUNCTIONS, oid):
         if row["owner"] != DOOR:

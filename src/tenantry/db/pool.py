@@ -17,6 +17,7 @@ else:  # generic for the type checker only
     Connection = asyncpg.Connection
 
 CONNECT_TIMEOUT = 5.0
+CLOSE_TIMEOUT = 5.0
 ACQUIRE_TIMEOUT = 10.0  # seconds until a request gives up waiting for a connection
 COMMAND_TIMEOUT = 60.0  # seconds until an answer is given up, should the network swallow it
 
@@ -29,6 +30,7 @@ class Pool:
         self._size = size
         self._server_settings = server_settings
         self._idle: list[Connection] = []
+        self._closed = False
         self._open = 0  # those in use and being opened too
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
 
@@ -52,20 +54,23 @@ class Pool:
 
     def release(self, connection: Connection) -> None:
         """Give it back; a closed one makes room for another."""
-        if connection.is_closed():
+        if self._closed:
+            connection.terminate()
+        elif connection.is_closed():
             self._open -= 1
             self._hand_over(None)
         elif not self._hand_over(connection):
             self._idle.append(connection)
 
-    async def close(self, patience: float) -> None:
-        """Close what is idle; connections in use are closed by their users' end."""
+    async def close(self) -> None:
+        """Close what is idle, and what is in use when it is given back."""
+        self._closed = True
         idle, self._idle = self._idle, []
-        self._open -= len(idle)
-        await asyncio.gather(*[one.close(timeout=patience) for one in idle], return_exceptions=True)
+        closing = [connection.close(timeout=CLOSE_TIMEOUT) for connection in idle]
+        await asyncio.gather(*closing, return_exceptions=True)
 
     async def connect(self) -> Connection:
-        """A connection that the pool does not count."""
+        """A connection as the pool's are, to keep."""
         return await asyncpg.connect(
             self._url,
             timeout=CONNECT_TIMEOUT,

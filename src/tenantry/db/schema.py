@@ -21,6 +21,7 @@ HEAD = max(file.name.split("_")[0] for file in VERSIONS.glob("[0-9]*.py"))
 
 ADVISORY_LOCK = 7_236_641_102
 SCRAM_ITERATIONS = 4096
+PATIENCE = 30.0  # seconds that a database may take to start
 
 
 class SchemaError(Exception):
@@ -35,41 +36,51 @@ async def version(connection: Connection) -> str | None:
     return found
 
 
-async def prepare(
-    owner_url: str, *, secret: str, say: Callable[[str], None], patience: float = 30.0
-) -> str:
+async def prepare(owner_url: str, *, secret: str, say: Callable[[str], None]) -> str:
     """Bring the database to this version's schema; gives the URL that the server works with.
 
     With the owner's URL that is a login role of this database, `<database>_runtime`, made here as
     a member of tenantry_runtime. A URL that is such a role's already is given back as it is, and
     the schema must have been migrated. `secret` keys the login's password, together with the
-    owner's. `patience` is how many seconds to wait for a database that is still starting.
+    owner's. A database that is still starting is waited for.
 
     Raises:
         SchemaError: there is nothing that can be served.
     """
-    connection = await connect(owner_url, patience)
+    await bring_up_to_date(owner_url, say=say, patience=PATIENCE)
+    connection = await connect(owner_url)
     try:
-        found = await version(connection)
-        owner: bool = await connection.fetchval(
-            "SELECT has_database_privilege(current_database(), 'CREATE')"
-        )
-        if found is not None and found > HEAD:
-            raise SchemaError(
-                f"The database's schema ({found}) is newer than this Tenantry's ({HEAD}). "
-                "Run the newer version."
-            )
-        if found != HEAD:
-            if not owner:
-                raise SchemaError(
-                    f"The database's schema is at {found or 'nothing'}, and this version needs "
-                    f"{HEAD}. Run `tenantry migrate` with the owner's DATABASE_URL."
-                )
-            say(f"Migrating the database from {found or 'nothing'} to {HEAD} …")
-            await migrate(owner_url)
-        return await _ensure_login(connection, owner_url, secret) if owner else owner_url
+        if await _is_owner(connection):
+            return await _ensure_login(connection, owner_url, secret)
+        return owner_url
     finally:
         await connection.close()
+
+
+async def bring_up_to_date(
+    owner_url: str, *, say: Callable[[str], None], patience: float = 0
+) -> None:
+    """Migrate the database, if that is needed. Raises `SchemaError`."""
+    connection = await connect(owner_url, patience=patience)
+    try:
+        found = await version(connection)
+        may_migrate = await _is_owner(connection)
+    finally:
+        await connection.close()
+    if found == HEAD:
+        return
+    if found is not None and found > HEAD:
+        raise SchemaError(
+            f"The database's schema ({found}) is newer than this Tenantry's ({HEAD}). "
+            "Run the newer version."
+        )
+    if not may_migrate:
+        raise SchemaError(
+            f"The database's schema is at {found or 'nothing'}, and this version needs {HEAD}. "
+            "Run `tenantry migrate` with the owner's DATABASE_URL."
+        )
+    say(f"Migrating the database from {found or 'nothing'} to {HEAD} …")
+    await migrate(owner_url)
 
 
 async def migrate(owner_url: str) -> None:
@@ -87,7 +98,7 @@ async def migrate(owner_url: str) -> None:
         raise SchemaError(f"The migrations failed.\n{output.decode(errors='replace').strip()}")
 
 
-async def connect(url: str, patience: float) -> Connection:
+async def connect(url: str, *, patience: float = 0) -> Connection:
     """Connect to a database that may still be starting. Raises `SchemaError`."""
     deadline = asyncio.get_running_loop().time() + patience
     while True:
@@ -102,6 +113,13 @@ async def connect(url: str, patience: float) -> Connection:
                     "Check that it runs, and the host, name and password in the URL."
                 ) from error
             await asyncio.sleep(0.5)
+
+
+async def _is_owner(connection: Connection) -> bool:
+    owner: bool = await connection.fetchval(
+        "SELECT has_database_privilege(current_database(), 'CREATE')"
+    )
+    return owner
 
 
 async def _ensure_login(connection: Connection, owner_url: str, secret: str) -> str:

@@ -13,9 +13,10 @@ from litestar.di import NamedDependency
 
 from tenantry.asgi import Receive, Scope, Send
 from tenantry.db.database import Database, unreachable
-from tenantry.errors import TokenInvalid
+from tenantry.errors import TokenInvalid, Unavailable
 from tenantry.realtime.hub import Hub
 from tenantry.tenancy.guards import enter
+from tenantry.tenancy.tenant import Tenant
 from tenantry.tenancy.tokens import Tokens
 
 BUFFER = 256  # events that a socket may lag behind before it is cut off
@@ -37,14 +38,17 @@ class Refused(Exception):
 class QueuedSocket:
     """A socket whose frames wait in a bounded queue for its sender."""
 
-    def __init__(self, organisation_id: UUID, user_id: UUID, session_id: UUID) -> None:
+    def __init__(self, organisation_id: UUID, user_id: UUID, session_id: UUID, seq: int) -> None:
         self.organisation_id = organisation_id
         self.user_id = user_id
         self.session_id = session_id
+        self.seq = seq
         self.frames: asyncio.Queue[str] = asyncio.Queue(BUFFER)
         self.closing: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
     def deliver(self, frame: str) -> None:
+        if self.closing.done():
+            return
         try:
             self.frames.put_nowait(frame)
         except asyncio.QueueFull:
@@ -66,13 +70,17 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         try:
-            socket, last_seq = await self._authenticate(scope)
+            tenant = await authenticate(self._database, self._tokens, scope)
         except Refused as refused:
             await _refuse(send, refused)
             return
+        scope["state"]["tenant"] = tenant  # its connection goes back when the handshake is answered
+        socket = QueuedSocket(
+            tenant.organisation_id, tenant.user_id, tenant.session_id, tenant.last_seq
+        )
         await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
         await send({"type": "websocket.send", "text": CONNECTED, "bytes": None})
-        self._hub.attach(socket, last_seq)
+        self._hub.attach(socket)
         try:
             await converse(socket, receive, send)
         finally:
@@ -82,31 +90,23 @@ class Gateway:
             with contextlib.suppress(RuntimeError, OSError):  # the client was faster
                 await send({"type": "websocket.close", "code": code, "reason": reason})
 
-    async def _authenticate(self, scope: Scope) -> tuple[QueuedSocket, int]:
-        if scope["path"] != "/ws":
-            raise Refused(404, "There is no WebSocket at this address")
-        token = query_token(scope)
-        try:
-            tenant = await enter(self._database, self._tokens, token)
-        except TokenInvalid:
-            raise Refused(401, "Invalid or expired token") from None
-        except Exception as error:
-            if unreachable(error):
-                raise Refused(503, "The service cannot reach its database right now") from error
-            raise
-        scope["state"]["tenant"] = tenant  # its connection goes back when the handshake is answered
-        assert tenant.user_id and tenant.session_id
-        socket = QueuedSocket(tenant.organisation_id, tenant.user_id, tenant.session_id)
-        return socket, tenant.last_seq
 
-
-def query_token(scope: Mapping[str, Any]) -> str:
-    """The token of the query string."""
+async def authenticate(database: Database, tokens: Tokens, scope: Mapping[str, Any]) -> Tenant:
+    """Who connects, by the token of the query string. Raises `Refused`."""
+    if scope["path"] != "/ws":
+        raise Refused(404, "There is no WebSocket at this address")
     query: bytes = scope["query_string"]
-    tokens = parse_qs(query.decode("latin-1")).get("token")
-    if not tokens:
+    token = parse_qs(query.decode("latin-1")).get("token")
+    if not token:
         raise Refused(401, "Missing token")
-    return tokens[0]
+    try:
+        return await enter(database, tokens, token[0])
+    except TokenInvalid:
+        raise Refused(401, "Invalid or expired token") from None
+    except Exception as error:
+        if not unreachable(error):
+            raise
+        raise Refused(503, Unavailable.message) from error
 
 
 async def _refuse(send: Send, refused: Refused) -> None:
@@ -162,12 +162,9 @@ async def plain_request(
 ) -> Response[str]:
     """What somebody sees who asks for /ws without a WebSocket: the handshake's own answers."""
     try:
-        tenant = await enter(database, tokens, query_token(request.scope))
+        request.scope["state"]["tenant"] = await authenticate(database, tokens, request.scope)
     except Refused as refused:
         return Response(refused.text, status_code=refused.status, media_type=MediaType.TEXT)
-    except TokenInvalid:
-        return Response("Invalid or expired token", status_code=401, media_type=MediaType.TEXT)
-    request.scope["state"]["tenant"] = tenant
     return Response(
         "This address speaks WebSocket: connect to it with a WebSocket client",
         status_code=426,

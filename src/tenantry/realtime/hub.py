@@ -8,7 +8,9 @@ server sees `attach`, `detach`, `start` and `stop`.
 import asyncio
 import contextlib
 from collections import defaultdict
-from typing import Any, Protocol
+from itertools import groupby
+from operator import itemgetter
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -26,13 +28,14 @@ POLL = 5.0  # seconds until a lost wake-up is made good
 RETRY = 0.5  # seconds between attempts to reach a database that is away
 BATCH = 500  # events of one organisation in one read
 
-# Close codes (RFC 6455, 7.4.2: 4000-4999 are the application's). All say: do not come back as is.
-SESSION_ENDED = 4001
-REMOVED = 4003
+# Close codes and reasons (RFC 6455, 7.4.2: 4000-4999 are the application's).
+SESSION_ENDED = (4001, "The session has ended. Sign in again.")
+REMOVED = (4003, "You were removed from the organisation.")
 
 EVENTS_AFTER = """
 SELECT organisation_id, seq, type, payload, at FROM tenantry.events_after($1, $2, $3)
 """
+STANDING = "SELECT tenantry.standing($1, $2, $3)"
 
 
 class Socket(Protocol):
@@ -41,6 +44,7 @@ class Socket(Protocol):
     organisation_id: UUID
     user_id: UUID
     session_id: UUID
+    seq: int  # of the last event that it has; kept by the hub
 
     def deliver(self, frame: str) -> None: ...
 
@@ -65,13 +69,15 @@ class Hub:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def attach(self, socket: Socket, last_seq: int) -> None:
-        """Deliver to this socket whatever comes after `last_seq`, as `enter` gave it."""
+    def attach(self, socket: Socket) -> None:
+        """Deliver to this socket whatever comes after its `seq`."""
         organisation = socket.organisation_id
-        if organisation not in self._cursors:
-            self._cursors[organisation] = last_seq
-            self._wake_for(organisation)  # for what was committed since `enter`
         self._sockets[organisation].add(socket)
+        cursor = self._cursors.get(organisation)
+        if cursor is None or socket.seq < cursor:
+            # Something may have been committed, and to others delivered, since the seq was read.
+            self._cursors[organisation] = socket.seq
+            self._wake_for(organisation)
 
     def detach(self, socket: Socket) -> None:
         sockets = self._sockets[socket.organisation_id]
@@ -91,21 +97,23 @@ class Hub:
 
     async def _listen(self) -> None:
         connection = await self._database.connect()
+        clock = asyncio.get_running_loop().time
         try:
             connection.add_termination_listener(lambda _: self._wake.set())
             await connection.add_listener(CHANNEL, self._on_activity)
             await connection.add_listener(SESSION_CHANNEL, self._on_session_ended)
-            self._stale.update(self._cursors)
-            self._wake.set()
+            poll_at = clock()  # at once: wake-ups may have been missed
             while True:
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), POLL)
-                if self._wake.is_set():
-                    organisations, self._stale = self._stale, set()
-                else:
-                    organisations = set(self._cursors)
+                    await asyncio.wait_for(self._wake.wait(), max(0, poll_at - clock()))
                 self._wake.clear()
-                await self._deliver(connection, organisations)
+                stale, self._stale = self._stale, set()
+                if clock() < poll_at:
+                    await self._deliver(connection, stale)
+                else:
+                    poll_at = clock() + POLL
+                    await self._deliver(connection, set(self._cursors))
+                    await self._close_fallen(connection)
         finally:
             connection.terminate()
 
@@ -113,17 +121,34 @@ class Hub:
         self._stale.add(organisation)
         self._wake.set()
 
-    def _on_activity(self, _: Any, pid: int, channel: str, payload: object) -> None:
+    def _on_activity(self, _: object, _pid: int, _channel: str, payload: object) -> None:
         organisation = UUID(str(payload))
         if organisation in self._cursors:
             self._wake_for(organisation)
 
-    def _on_session_ended(self, _: Any, pid: int, channel: str, payload: object) -> None:
+    def _on_session_ended(self, _: object, _pid: int, _channel: str, payload: object) -> None:
         session = UUID(str(payload))
-        for sockets in list(self._sockets.values()):
-            for socket in list(sockets):
-                if socket.session_id == session:
-                    socket.close(SESSION_ENDED, "The session has ended. Sign in again.")
+        for socket in self._all_sockets():
+            if socket.session_id == session:
+                socket.close(*SESSION_ENDED)
+
+    def _all_sockets(self) -> list[Socket]:
+        return [socket for sockets in self._sockets.values() for socket in sockets]
+
+    async def _close_fallen(self, connection: Connection) -> None:
+        """Close the sockets whose session has ended or expired without our hearing of it."""
+        sockets = self._all_sockets()
+        if not sockets:
+            return
+        standing = await connection.fetchval(
+            STANDING,
+            [socket.user_id for socket in sockets],
+            [socket.session_id for socket in sockets],
+            [socket.organisation_id for socket in sockets],
+        )
+        for socket, stands in zip(sockets, standing, strict=True):
+            if not stands:
+                socket.close(*SESSION_ENDED)
 
     async def _deliver(self, connection: Connection, organisations: set[UUID]) -> None:
         if connection.is_closed():
@@ -132,24 +157,28 @@ class Hub:
         if not cursors:
             return
         rows = await connection.fetch(EVENTS_AFTER, list(cursors), list(cursors.values()), BATCH)
-        for row in rows:
-            organisation = row["organisation_id"]
-            if row["seq"] <= self._cursors.get(organisation, row["seq"]):
-                continue  # the last socket left while we read
-            self._cursors[organisation] = row["seq"]
-            self._send(organisation, row)
-            if row["seq"] - cursors[organisation] >= BATCH:
+        for organisation, group in groupby(rows, itemgetter("organisation_id")):
+            events = list(group)
+            for event in events:
+                self._send(organisation, event)
+            # Unless a socket that came while we read has put the cursor back.
+            if self._cursors.get(organisation) == cursors[organisation]:
+                self._cursors[organisation] = events[-1]["seq"]
+            if len(events) == BATCH:
                 self._wake_for(organisation)
 
-    def _send(self, organisation: UUID, row: Record) -> None:
-        if row["type"] == ActivityType.USER_REMOVED:
-            removed = UUID(msgspec.json.decode(row["payload"])["userId"])
-            for socket in [s for s in self._sockets[organisation] if s.user_id == removed]:
-                socket.close(REMOVED, "You were removed from the organisation.")
-                self.detach(socket)
-        frame = event_frame(row)
-        for socket in self._sockets.get(organisation, ()):
-            socket.deliver(frame)
+    def _send(self, organisation: UUID, event: Record) -> None:
+        waiting = [one for one in self._sockets.get(organisation, ()) if one.seq < event["seq"]]
+        removed = None
+        if event["type"] == ActivityType.USER_REMOVED:
+            removed = UUID(msgspec.json.decode(event["payload"])["userId"])
+        frame = event_frame(event)
+        for socket in waiting:
+            socket.seq = event["seq"]
+            if socket.user_id == removed:
+                socket.close(*REMOVED)
+            else:
+                socket.deliver(frame)
 
 
 def event_frame(row: Record) -> str:

@@ -47,12 +47,11 @@ async def enter(database: Database, tokens: Tokens, token: str) -> Tenant:
     connection, authority = entered
     return Tenant(
         connection,
-        claims.organisation,
+        organisation_id=claims.organisation,
         user_id=claims.user,
         session_id=claims.session,
-        role=authority.role,
-        plan=authority.plan,
-        last_seq=authority.last_seq,
+        role=authority["role"],
+        last_seq=authority["last_seq"],
     )
 
 

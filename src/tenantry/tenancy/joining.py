@@ -1,7 +1,10 @@
 """Joining: how a new account becomes a member. Sign-up and invite both end here."""
 
+from uuid import UUID
+
+from tenantry import feed
+from tenantry.db.pool import Connection
 from tenantry.feed import ActivityType
-from tenantry.tenancy.tenant import Role, Tenant
 
 CREATE_MEMBER = "SELECT tenantry.create_member($1, $2, $3, $4, $5)"
 COUNT_MEMBER = """
@@ -9,20 +12,29 @@ UPDATE organisations SET member_count = member_count + 1, updated_at = now() WHE
 """
 
 
-async def join(tenant: Tenant, *, email: str, name: str, password_hash: str, role: Role) -> bool:
-    """Make the account of `tenant.user_id` as a member. False: the address has an account.
+async def join(
+    connection: Connection,
+    organisation: UUID,
+    *,
+    user: UUID,
+    email: str,
+    name: str,
+    password_hash: str,
+    role: str,
+) -> bool:
+    """Make an account as a member of the organisation. False: the address has an account.
 
-    Within the caller's transaction, the organisation being locked.
+    Within the caller's transaction, which has entered the organisation and locked its row.
     """
-    if not await tenant.connection.fetchval(
-        CREATE_MEMBER, tenant.user_id, email, name, password_hash, role
-    ):
+    if not await connection.fetchval(CREATE_MEMBER, user, email, name, password_hash, role):
         return False
-    await tenant.execute(COUNT_MEMBER, tenant.organisation_id)
-    await tenant.record(
+    await connection.execute(COUNT_MEMBER, organisation)
+    await feed.record(
+        connection,
         ActivityType.USER_JOINED,
         f"{name} joined the organisation",
-        {"userId": tenant.user_id, "name": name, "email": email, "role": role},
-        target=tenant.user_id,
+        {"userId": user, "name": name, "email": email, "role": role},
+        actor=user,
+        target=user,
     )
     return True

@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
+from tenantry import feed
 from tenantry.db.database import Database
 from tenantry.db.pool import Connection
 from tenantry.errors import (
@@ -28,6 +29,7 @@ from tenantry.reply import Reply
 from tenantry.tenancy.guards import admin
 from tenantry.tenancy.joining import join
 from tenantry.tenancy.plans import Plan
+from tenantry.tenancy.seats import lock_seats
 from tenantry.tenancy.tenant import Role, Tenant
 from tenantry.tenancy.tokens import token_hash
 
@@ -45,6 +47,12 @@ SELECT expires_at > now() AS open
   FROM invites
  WHERE organisation_id = $1 AND lower(email) = lower($2)
    AND accepted_at IS NULL AND revoked_at IS NULL
+"""
+RESERVED = """
+SELECT count(*)
+  FROM invites
+ WHERE organisation_id = $1
+   AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()
 """
 SUPERSEDE = """
 UPDATE invites SET revoked_at = now()
@@ -72,6 +80,9 @@ class AcceptInviteInput(Input):
     token: Token
     name: Name
     password: NewPassword
+
+    def __post_init__(self) -> None:
+        self.name = self.name.strip(" ")
 
 
 class Invite(msgspec.Struct, frozen=True, rename="camel"):
@@ -114,7 +125,8 @@ async def invite(data: JSONBody[InviteInput], tenant: NamedDependency[Tenant]) -
             raise AlreadyMember
         if await tenant.connection.fetchval(OPEN_INVITE, organisation, data.email):
             raise AlreadyInvited
-        if not seats.free_for_invite:
+        reserved = await tenant.connection.fetchval(RESERVED, organisation)
+        if not seats.free(reserved=reserved):
             raise _seat_limit_reached(seats.plan)
         await tenant.execute(SUPERSEDE, organisation, data.email)
         expires_at = await tenant.connection.fetchval(
@@ -156,31 +168,32 @@ async def accept_invite(
         await _open_invite(connection, hashed)  # so that nobody makes us hash with a made-up token
     password_hash = await passwords.hash(data.password)
     async with database.system() as connection, connection.transaction():
-        found = await _open_invite(connection, hashed)
-        tenant = Tenant(connection, found["organisation_id"], user_id=uuid7())
-        seats = await tenant.lock_seats()
+        organisation = (await _open_invite(connection, hashed))["organisation_id"]
+        seats = await lock_seats(connection, organisation)
         found = await _open_invite(connection, hashed)  # as it is now that we hold the lock
-        if not seats.free_for_member:
+        if not seats.free():
             raise _seat_limit_reached(seats.plan)
-        await tenant.execute(ACCEPT, tenant.organisation_id, found["id"])
+        user = uuid7()
         joined = await join(
-            tenant,
+            connection,
+            organisation,
+            user=user,
             email=found["email"],
             name=data.name,
             password_hash=password_hash,
-            role=Role(found["role"]),
+            role=found["role"],
         )
         if not joined:
             raise AccountExists
-        await tenant.record(
+        await connection.execute(ACCEPT, organisation, found["id"])
+        await feed.record(
+            connection,
             ActivityType.INVITE_ACCEPTED,
             f"{data.name} accepted the invite",
             {"inviteId": found["id"], "email": found["email"], "role": found["role"]},
+            actor=user,
         )
-    assert tenant.user_id
-    member = AcceptedInvite(
-        tenant.user_id, data.name, found["email"], found["role"], tenant.organisation_id
-    )
+    member = AcceptedInvite(user, data.name, found["email"], found["role"], organisation)
     return Reply("Invite accepted successfully", member)
 
 

@@ -82,7 +82,7 @@ ALTER TABLE memberships ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY isolation ON memberships
     USING (organisation_id = (SELECT tenantry.current_organisation()));
 CREATE POLICY door ON memberships TO tenantry_door USING (true);
-GRANT SELECT, UPDATE (role, removed_at, updated_at) ON memberships TO tenantry_runtime;
+GRANT SELECT, UPDATE (removed_at, updated_at) ON memberships TO tenantry_runtime;
 GRANT SELECT, INSERT ON memberships TO tenantry_door;
 
 -- The runtime role sees the people of its organisation, former ones too, and never a hash.

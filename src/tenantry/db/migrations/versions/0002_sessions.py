@@ -33,11 +33,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO tenantry_door;
 -- Refused: nulls, and the connection belongs to nobody.
 CREATE FUNCTION tenantry.enter(
     _user uuid, _session uuid, _organisation uuid,
-    OUT role text, OUT plan text, OUT last_seq bigint
+    OUT role text, OUT last_seq bigint
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
-    SELECT memberships.role, organisations.subscription_plan, organisations.last_seq
-      INTO enter.role, enter.plan, enter.last_seq
+    SELECT memberships.role, organisations.last_seq
+      INTO enter.role, enter.last_seq
       FROM sessions
       JOIN memberships ON memberships.user_id = sessions.user_id
       JOIN organisations ON organisations.id = memberships.organisation_id

@@ -56,4 +56,27 @@ END;
 ALTER FUNCTION tenantry.events_after(uuid[], bigint[], integer) OWNER TO tenantry_door;
 REVOKE ALL ON FUNCTION tenantry.events_after(uuid[], bigint[], integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION tenantry.events_after(uuid[], bigint[], integer) TO tenantry_runtime;
+
+-- standing: which of these sessions and memberships, in the order given, would `enter` let in now.
+-- For a server with open sockets that may have missed an end.
+CREATE FUNCTION tenantry.standing(_users uuid[], _sessions uuid[], _organisations uuid[])
+RETURNS boolean[]
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+BEGIN ATOMIC
+    SELECT coalesce(array_agg(
+               sessions.ended_at IS NULL AND sessions.expires_at > now()
+               AND memberships.user_id IS NOT NULL AND memberships.removed_at IS NULL
+               AND sessions.id IS NOT NULL
+               ORDER BY asked.place), '{}')
+      FROM unnest(_users, _sessions, _organisations) WITH ORDINALITY
+           AS asked (user_id, session_id, organisation_id, place)
+      LEFT JOIN public.sessions
+             ON sessions.id = asked.session_id AND sessions.user_id = asked.user_id
+      LEFT JOIN public.memberships
+             ON memberships.organisation_id = asked.organisation_id
+            AND memberships.user_id = asked.user_id;
+END;
+ALTER FUNCTION tenantry.standing(uuid[], uuid[], uuid[]) OWNER TO tenantry_door;
+REVOKE ALL ON FUNCTION tenantry.standing(uuid[], uuid[], uuid[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION tenantry.standing(uuid[], uuid[], uuid[]) TO tenantry_runtime;
 """)

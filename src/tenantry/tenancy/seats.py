@@ -1,0 +1,35 @@
+"""Seats: what a plan limits. They are counted under the organisation's row lock."""
+
+from uuid import UUID
+
+import msgspec
+
+from tenantry.db.pool import Connection
+from tenantry.errors import TokenInvalid
+from tenantry.tenancy.plans import Plan
+
+LOCK = """
+SELECT subscription_plan, member_count
+  FROM organisations
+ WHERE id = $1
+   FOR NO KEY UPDATE
+"""
+
+
+class Seats(msgspec.Struct, frozen=True):
+    """The plan and the number of members, which stay so until the transaction's end."""
+
+    plan: Plan
+    members: int
+
+    def free(self, *, reserved: int = 0) -> bool:
+        """Whether one more fits, where open invites hold `reserved` seats."""
+        return self.plan.seats is None or self.members + reserved < self.plan.seats
+
+
+async def lock_seats(connection: Connection, organisation: UUID) -> Seats:
+    """Lock the organisation's row. Whoever changes members, invites or the plan does so first."""
+    row = await connection.fetchrow(LOCK, organisation)
+    if row is None:
+        raise TokenInvalid
+    return Seats(Plan(row["subscription_plan"]), row["member_count"])
