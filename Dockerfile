@@ -1,4 +1,4 @@
-# The server alone: no embedded PostgreSQL, no build tools, no root.
+# The server alone: no embedded PostgreSQL, no compiler, no root.
 FROM python:3.13-slim AS build
 WORKDIR /build
 RUN python -m venv /opt/tenantry

@@ -108,9 +108,10 @@ class TestServe:
                 """SELECT DISTINCT usename FROM pg_stat_activity
                     WHERE datname = current_database() AND application_name = 'tenantry'"""
             )
-        assert [row["usename"] for row in users] == [
-            f"{await owner.fetchval('SELECT current_database()')}_runtime"
-        ]
+        login = f"{await owner.fetchval('SELECT current_database()')}_runtime"
+        assert [row["usename"] for row in users] == [login]
+        owned = "SELECT count(*) FROM pg_class WHERE relowner = $1::regrole"
+        assert await owner.fetchval(owned, login) == 0
 
     def test_says_what_is_wrong_in_a_sentence(self, folder: Path) -> None:
         for environment, sentence in (
@@ -145,6 +146,9 @@ class TestMigrate:
         try:
             url = of_database(cluster, name)
             await asyncio.gather(*[schema.migrate(url) for _ in range(3)])
+            migrated = await asyncpg.connect(url)
+            assert await schema.version(migrated) == schema.HEAD
+            await migrated.close()
         finally:
             await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
             await connection.close()

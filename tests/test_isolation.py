@@ -330,6 +330,38 @@ class TestCheck:
                 "tasks",
                 "of_project to projects lacks the organisation",
             ),
+            (
+                "CREATE POLICY more ON users USING (true)",
+                "public.users",
+                "more does not ask for the entered organisation",
+            ),
+            (
+                "GRANT SELECT ON users TO tenantry_runtime",
+                "users.password_hash",
+                "only the doors may",
+            ),
+            (
+                """CREATE POLICY more ON sessions USING (true);
+                   GRANT SELECT (id) ON sessions TO tenantry_runtime""",
+                "sessions.id",
+                "only the doors may",
+            ),
+            (
+                "GRANT SELECT (token_hash) ON invites TO {login}",
+                "invites.token_hash",
+                "only the doors may",
+            ),
+            (
+                """CREATE OR REPLACE FUNCTION tenantry.current_organisation() RETURNS uuid
+                       LANGUAGE sql STABLE RETURN (SELECT id FROM organisations LIMIT 1)""",
+                "tenantry.current_organisation()",
+                "is not the migrations' own",
+            ),
+            (
+                "GRANT CREATE ON DATABASE {database} TO {login}",
+                "{login}",
+                "may create schemas",
+            ),
             ("GRANT TRUNCATE ON activities TO tenantry_runtime", "activities", "TRUNCATE"),
             (
                 "GRANT CREATE ON SCHEMA public TO tenantry_runtime",
@@ -375,7 +407,8 @@ class TestCheck:
         self, owner: Db, runtime: Db, damage: str, what: str, problem: str
     ) -> None:
         login = await runtime.fetchval("SELECT current_user")
-        await owner.execute(damage.format(login=login))
+        database = await owner.fetchval("SELECT current_database()")
+        await owner.execute(damage.format(login=login, database=database))
         faults = await isolation.faults(owner)
         matching = [fault for fault in faults if problem in fault.problem]
         assert what.format(login=login) in {fault.what for fault in matching}, faults

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from asyncpg import Connection, Record
@@ -12,6 +12,16 @@ from websockets.exceptions import InvalidStatus
 from tenantry.realtime import gateway
 from tests.api import Account, Api, connect_socket, ok
 from tests.conftest import Serve
+
+# As a writer whose NOTIFY never reaches the server.
+QUIETLY = """
+WITH organisation AS (
+    UPDATE organisations SET last_seq = last_seq + 1 WHERE id = $1 RETURNING id, last_seq)
+INSERT INTO activities
+SELECT id, last_seq, gen_random_uuid(), 'BROADCAST_MESSAGE', NULL, NULL, 'quiet',
+       '{"message": "quiet"}', now()
+  FROM organisation
+"""
 
 
 async def handshake_refused(api: Api, path: str) -> tuple[int, str]:
@@ -173,16 +183,36 @@ class TestEvents:
     ) -> None:
         admin = await fresh.register()
         async with admin.socket() as socket:
-            # As a writer whose NOTIFY never reaches this server.
-            await owner.execute("""
-                WITH organisation AS (
-                    UPDATE organisations SET last_seq = last_seq + 1 RETURNING id, last_seq)
-                INSERT INTO activities
-                SELECT id, last_seq, gen_random_uuid(), 'BROADCAST_MESSAGE', NULL, NULL, 'quiet',
-                       '{"message": "quiet"}', now()
-                  FROM organisation
-            """)
+            await owner.execute(QUIETLY, UUID(admin.organisation["id"]))
             assert (await socket.next())["payload"] == {"message": "quiet"}
+
+    async def test_arrive_so_although_others_keep_the_server_awake(
+        self, fresh: Api, owner: "Connection[Record]"
+    ) -> None:
+        admin, busy = await fresh.register(), await fresh.register()
+        async with admin.socket() as socket, busy.socket():
+            await owner.execute(QUIETLY, UUID(admin.organisation["id"]))
+            arrival = asyncio.ensure_future(socket.next())
+            while not arrival.done():
+                ok(await busy.broadcast("noise"), 201)
+            assert (await arrival)["payload"] == {"message": "quiet"}
+
+    async def test_miss_no_socket_that_comes_while_they_go_out(self, api: Api) -> None:
+        """Each socket goes on from the seq of its own handshake, without a hole or a double."""
+        admin = await api.register()
+        await admin.change_plan("ENTERPRISE")
+
+        async def watch() -> list[int]:
+            async with admin.socket() as socket:
+                return [event["seq"] for event in await socket.until("PLAN_DOWNGRADED")]
+
+        watchers = []
+        for number in range(15):
+            watchers.append(asyncio.ensure_future(watch()))
+            await asyncio.gather(*[admin.broadcast(f"{number} {part}") for part in range(3)])
+        ok(await admin.change_plan("FREE"))
+        for seen in await asyncio.gather(*watchers):
+            assert seen == list(range(seen[0], 49))
 
     async def test_cross_from_one_server_to_another(self, serve: Serve) -> None:
         one, other = await serve(), await serve()
@@ -215,6 +245,21 @@ class TestClose:
         other = await api.login(account.user["email"])
         async with account.socket() as socket, other.socket() as untouched:
             await account.post("/api/auth/logout", refreshToken=account.refresh_token)
+            assert (await socket.closed())[0] == 4001
+            await untouched.connection.send('{"type":"PING"}')
+            assert await untouched.next() == {"type": "PONG"}
+
+    async def test_follows_an_end_that_nobody_told_of(
+        self, fresh: Api, owner: "Connection[Record]"
+    ) -> None:
+        """A session that expires, or whose end was not heard, is found by the poll."""
+        account = await fresh.register()
+        other = await fresh.login(account.user["email"])
+        async with account.socket() as socket, other.socket() as untouched:
+            await owner.execute(
+                "UPDATE sessions SET expires_at = now() WHERE id IN "
+                "(SELECT id FROM sessions ORDER BY created_at LIMIT 1)"
+            )
             assert (await socket.closed())[0] == 4001
             await untouched.connection.send('{"type":"PING"}')
             assert await untouched.next() == {"type": "PONG"}

@@ -28,10 +28,21 @@ def test_every_variable_is_in_the_example_and_nothing_else() -> None:
     assert sorted(listed) == sorted(known)
 
 
+def test_the_example_says_what_each_is_about_and_its_default() -> None:
+    example = (ROOT / ".env.example").read_text()
+    for field in variables():
+        assert f"# {field.metadata['about']}\n" in example, field.metadata["name"]
+    set_there = dict(re.findall(r"^([A-Z][A-Z0-9_]+)=(.*)$", example, flags=re.MULTILINE))
+    values = {name: set_there[name] for name in set_there if name not in COMPOSE_VARIABLES}
+    assert load(values) == Settings()
+
+
 def test_the_readme_has_every_variable_with_its_default() -> None:
     table = (ROOT / "README.md").read_text()
-    for field in variables():
-        assert f"| `{field.metadata['name']}` |" in table
+    stated = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]+)`)?", table, flags=re.MULTILINE))
+    names = {field.metadata["name"] for field in variables()}
+    assert set(stated) == names
+    assert load({name: value for name, value in stated.items() if value}) == Settings()
 
 
 def test_reads_what_is_set() -> None:

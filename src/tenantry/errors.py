@@ -1,10 +1,17 @@
 """Every error that a client can be answered with, as one small tree.
 
-    TenantryError            status, code and message: what the envelope carries
-    ├─ BadRequest     400    ├─ Unauthorized  401    ├─ Forbidden    403
-    ├─ NotFound       404    ├─ NotAllowed    405    ├─ Conflict     409
-    ├─ Gone           410    ├─ TooLarge      413    ├─ Invalid      422 (with `fields`)
-    ├─ TooMany        429    ├─ Failure       500    └─ Unavailable  503
+    TenantryError          500  status, code and message: what the envelope carries
+    ├─ BadRequest          400
+    ├─ Unauthorized        401
+    ├─ Forbidden           403
+    ├─ NotFound            404
+    ├─ NotAllowed          405
+    ├─ Conflict            409
+    ├─ Gone                410
+    ├─ TooLarge            413
+    ├─ Invalid             422  with `fields`
+    ├─ TooMany             429
+    └─ Unavailable         503
 
 A leaf below one of them is one answer of the contract: its `code` is stable, its `message` is
 for people and may be given at the place where it is raised.

@@ -136,7 +136,11 @@ class Settings:
         "the folder of the embedded database and the development secrets",
     )
     jwt_access_secret: str = _variable(
-        "JWT_ACCESS_SECRET", "", _text, "signs access tokens; 32 characters or more", secret=True
+        "JWT_ACCESS_SECRET",
+        "",
+        _text,
+        "signs access tokens; 32 characters or more, as from: openssl rand -base64 48",
+        secret=True,
     )
     jwt_refresh_secret: str = _variable(
         "JWT_REFRESH_SECRET",
@@ -170,10 +174,13 @@ class Settings:
         "TRUSTED_PROXIES",
         (),
         _networks,
-        "proxies whose X-Forwarded-For and X-Forwarded-Proto are believed",
+        "proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas",
     )
     cors_origins: tuple[str, ...] = _variable(
-        "CORS_ORIGINS", (), _origins, "web origins that may call the API from a browser"
+        "CORS_ORIGINS",
+        (),
+        _origins,
+        "web origins that may call the API from a browser, separated by commas",
     )
 
     @property

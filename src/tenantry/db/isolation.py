@@ -1,9 +1,14 @@
 """The proof of isolation: reads the catalogue and names every way past a tenant's border.
 
 A tenant table is one with an organisation_id, and organisations itself. What is checked:
-each has row-level security enabled and forced, exactly the isolation policy, organisation_id
-first in its primary key and in every foreign key to another tenant table; and the runtime role,
-with every login that is its member, has no right or function that leads around a policy.
+
+- each has row-level security enabled and forced, no permissive policy that lets the runtime role
+  see or write more than the entered organisation's rows, organisation_id first in its primary key
+  and compared in every foreign key to another tenant table;
+- every other table that the runtime role may use has forced policies that ask for the entered
+  organisation, and it may not read what only the doors read (`SECRETS`);
+- the runtime role, and every login that is its member, has no power, right, view or function that
+  leads around a policy; and the function that policies ask is the migrations' own.
 """
 
 from collections.abc import Sequence
@@ -11,6 +16,7 @@ from collections.abc import Sequence
 import msgspec
 from asyncpg import Record
 
+from tenantry.db import catalogue
 from tenantry.db.pool import Connection
 
 RUNTIME = "tenantry_runtime"
@@ -18,6 +24,19 @@ DOOR = "tenantry_door"
 
 # What a permissive policy must say, as PostgreSQL prints it.
 CURRENT = "( SELECT tenantry.current_organisation() AS current_organisation)"
+
+
+# How the policies' question is answered, as PostgreSQL prints the function's body.
+CURRENT_ORGANISATION = (
+    "RETURN (NULLIF(current_setting('tenantry.organisation_id'::text, true), ''::text))::uuid"
+)
+
+# Columns that only the doors may read: who has them can guess passwords or take over sessions.
+SECRETS = {
+    "users": ["password_hash"],
+    "invites": ["token_hash"],
+    "sessions": ["id", "refresh_hash", "previous_hash"],
+}
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -28,138 +47,12 @@ class Fault(msgspec.Struct, frozen=True):
     mend: str
 
 
-TABLES = """
--- Every table of ours and of whoever builds on us, with what its isolation hangs on.
-SELECT format('%I.%I', n.nspname, c.relname)                              AS name,
-       c.relname = 'organisations' AND n.nspname = 'public'              AS is_root,
-       EXISTS (SELECT FROM pg_attribute a
-                WHERE a.attrelid = c.oid AND a.attname = 'organisation_id'
-                  AND NOT a.attisdropped)                                AS has_key,
-       c.relrowsecurity                                                  AS enabled,
-       c.relforcerowsecurity                                             AS forced,
-       (SELECT a.attname FROM pg_constraint k
-          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.conkey[1]
-         WHERE k.conrelid = c.oid AND k.contype = 'p')                   AS first_key,
-       (SELECT a.attnotnull FROM pg_attribute a
-         WHERE a.attrelid = c.oid AND a.attname = 'organisation_id')     AS key_not_null
-  FROM pg_class c
-  JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p')
-   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-   AND n.nspname NOT LIKE 'pg\\_temp%'
- ORDER BY 1
-"""
-
-POLICIES = """
--- The policies that bind the runtime role: those for everybody, for it, or for a role it is in.
-SELECT format('%I.%I', n.nspname, c.relname)          AS name,
-       p.polname                                      AS policy,
-       p.polpermissive                                AS permissive,
-       pg_get_expr(p.polqual, p.polrelid)             AS visible,
-       pg_get_expr(p.polwithcheck, p.polrelid)        AS written
-  FROM pg_policy p
-  JOIN pg_class c ON c.oid = p.polrelid
-  JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE EXISTS (SELECT FROM unnest(p.polroles) AS granted (oid)
-                WHERE granted.oid = 0
-                   OR EXISTS (SELECT FROM pg_roles r
-                               WHERE r.rolname = ANY($1)
-                                 AND pg_has_role(r.oid, granted.oid, 'USAGE')))
- ORDER BY 1, 2
-"""
-
-FOREIGN_KEYS = """
--- Foreign keys, with the pairs of columns that they compare.
-SELECT k.conrelid::regclass::text  AS name,
-       k.conname                   AS constraint,
-       k.confrelid::regclass::text AS target,
-       ARRAY(SELECT a.attname || '=' || b.attname
-               FROM unnest(k.conkey, k.confkey) AS pair (mine, theirs)
-               JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = pair.mine
-               JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = pair.theirs) AS pairs,
-       EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.conrelid
-                  AND a.attname = 'organisation_id') AND
-       EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.confrelid
-                  AND a.attname = 'organisation_id') AS between_tenant_tables
-  FROM pg_constraint k
- WHERE k.contype = 'f'
- ORDER BY 1, 2
-"""
-
-ROLES = """
--- The runtime role, the logins that are its members and may connect to this database, and what
--- each could do beyond its rights.
-SELECT r.oid, r.rolname AS name, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolreplication,
-       ARRAY(SELECT o.rolname FROM pg_roles o
-              WHERE o.oid <> r.oid AND o.rolname <> $1
-                AND NOT r.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER')
-              ORDER BY 1) AS memberships,
-       ARRAY(SELECT c.oid::regclass::text FROM pg_class c
-              WHERE c.relowner = r.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-              ORDER BY 1) AS owns,
-       ARRAY(SELECT n.nspname FROM pg_namespace n
-              WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
-                AND NOT r.rolsuper AND has_schema_privilege(r.oid, n.oid, 'CREATE')
-              ORDER BY 1) AS creates_in
-  FROM pg_roles r
- WHERE r.rolname = $1
-    OR (NOT r.rolsuper AND pg_has_role(r.oid, $1::regrole, 'MEMBER')
-        AND has_database_privilege(r.oid, current_database(), 'CONNECT')
-        AND r.oid <> (SELECT datdba FROM pg_database WHERE datname = current_database()))
- ORDER BY 1
-"""
-
-RIGHTS = """
--- Rights of the runtime role that no policy governs.
-SELECT c.oid::regclass::text AS name, right_.name AS "right"
-  FROM pg_class c
-  JOIN pg_namespace n ON n.oid = c.relnamespace
- CROSS JOIN unnest(ARRAY['TRUNCATE', 'REFERENCES', 'TRIGGER']) AS right_ (name)
- WHERE c.relkind IN ('r', 'p')
-   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-   AND has_table_privilege($1::oid, c.oid, right_.name)
- ORDER BY 1, 2
-"""
-
-UNGUARDED = """
--- Relations that the runtime role can read or write although no policy of its own stands there.
-SELECT c.oid::regclass::text AS name, c.relkind::text AS kind
-  FROM pg_class c
-  JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
-   AND n.nspname NOT LIKE 'pg\\_toast%'
-   AND (has_table_privilege($1::oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
-        OR has_any_column_privilege($1::oid, c.oid, 'SELECT, INSERT, UPDATE'))
-   AND (   (c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
-            AND c.relname <> 'alembic_version')
-        OR (c.relkind = 'v' AND NOT coalesce(c.reloptions::text[] @> '{security_invoker=true}'
-                                             OR c.reloptions::text[] @> '{security_invoker=on}',
-                                             false))
-        OR c.relkind IN ('m', 'f'))
- ORDER BY 1
-"""
-
-FUNCTIONS = """
--- SECURITY DEFINER functions that the runtime role may call.
-SELECT p.oid::regprocedure::text AS name,
-       o.rolname AS owner,
-       EXISTS (SELECT FROM unnest(p.proconfig) AS setting (text)
-                WHERE setting.text LIKE 'search_path=%pg_temp') AS pinned
-  FROM pg_proc p
-  JOIN pg_namespace n ON n.oid = p.pronamespace
-  JOIN pg_roles o ON o.oid = p.proowner
- WHERE p.prosecdef
-   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-   AND has_schema_privilege($1::oid, n.oid, 'USAGE')
-   AND has_function_privilege($1::oid, p.oid, 'EXECUTE')
- ORDER BY 1
-"""
-
-
 async def tenant_tables(connection: Connection) -> list[str]:
     """The qualified names of the tenant tables in the catalogue."""
     return [
-        row["name"] for row in await connection.fetch(TABLES) if row["has_key"] or row["is_root"]
+        row["name"]
+        for row in await connection.fetch(catalogue.TABLES)
+        if row["has_key"] or row["is_root"]
     ]
 
 
@@ -167,14 +60,16 @@ async def faults(connection: Connection) -> list[Fault]:
     """Everything that breaks the isolation of this database; nothing, where it stands."""
     if await connection.fetchval("SELECT to_regrole($1)", RUNTIME) is None:
         return [Fault("the database", "has no Tenantry schema", "run `tenantry migrate`")]
-    roles = await connection.fetch(ROLES, RUNTIME)
+    roles = await connection.fetch(catalogue.ROLES, RUNTIME)
     names = [role["name"] for role in roles]
-    policies = await connection.fetch(POLICIES, names)
+    policies = await connection.fetch(catalogue.POLICIES, names)
     found = []
-    for table in await connection.fetch(TABLES):
+    for table in await connection.fetch(catalogue.TABLES):
+        mine = [policy for policy in policies if policy["name"] == table["name"]]
         if table["has_key"] or table["is_root"]:
-            mine = [policy for policy in policies if policy["name"] == table["name"]]
             found += _table_faults(table, mine)
+        else:
+            found += _policy_faults(table["name"], mine)
     found += [
         Fault(
             key["name"],
@@ -182,9 +77,18 @@ async def faults(connection: Connection) -> list[Fault]:
             "so a row could point into another one",
             "make it FOREIGN KEY (organisation_id, …) REFERENCES … (organisation_id, …)",
         )
-        for key in await connection.fetch(FOREIGN_KEYS)
+        for key in await connection.fetch(catalogue.FOREIGN_KEYS)
         if key["between_tenant_tables"] and "organisation_id=organisation_id" not in key["pairs"]
     ]
+    question = await connection.fetchrow(catalogue.QUESTION)
+    if question is None or question["definer"] or question["body"] != CURRENT_ORGANISATION:
+        found.append(
+            Fault(
+                "tenantry.current_organisation()",
+                "is not the migrations' own, and every policy asks it",
+                "restore it from the first migration",
+            )
+        )
     for role in roles:
         found += _role_faults(role)
         found += await _right_faults(connection, role)
@@ -249,6 +153,24 @@ def _table_faults(table: Record, policies: Sequence[Record]) -> list[Fault]:
     return found
 
 
+def _policy_faults(name: str, policies: Sequence[Record]) -> list[Fault]:
+    """Of a table that has no organisation_id: its policies must ask for the organisation too."""
+    return [
+        Fault(
+            name,
+            f"the policy {policy['policy']} does not ask for the entered organisation",
+            "compare with (SELECT tenantry.current_organisation()) in it, or drop it",
+        )
+        for policy in policies
+        if policy["permissive"]
+        and any(
+            CURRENT not in expression
+            for expression in (policy["visible"], policy["written"])
+            if expression is not None
+        )
+    ]
+
+
 def _role_faults(role: Record) -> list[Fault]:
     name = role["name"]
     powers = {
@@ -262,6 +184,14 @@ def _role_faults(role: Record) -> list[Fault]:
         for power, (problem, mend) in powers.items()
         if role[power]
     ]
+    if role["creates_schemas"]:
+        found.append(
+            Fault(
+                name,
+                "may create schemas in this database",
+                f"REVOKE CREATE ON DATABASE … FROM {name}, PUBLIC",
+            )
+        )
     found += [
         Fault(name, f"is a member of {other}", f"REVOKE {other} FROM {name}")
         for other in role["memberships"]
@@ -296,13 +226,25 @@ async def _right_faults(connection: Connection, login: Record) -> list[Fault]:
             f"{role} has {row['right']} on it, which no policy governs",
             f"REVOKE {row['right']} ON {row['name']} FROM {role}, PUBLIC",
         )
-        for row in await connection.fetch(RIGHTS, oid)
+        for row in await connection.fetch(catalogue.RIGHTS, oid)
     ]
     found += [
         Fault(row["name"], f"{role} can use it, but {kinds[row['kind']][0]}", kinds[row["kind"]][1])
-        for row in await connection.fetch(UNGUARDED, oid)
+        for row in await connection.fetch(catalogue.UNGUARDED, oid)
     ]
-    for row in await connection.fetch(FUNCTIONS, oid):
+    secrets = [(table, column) for table, columns in SECRETS.items() for column in columns]
+    found += [
+        Fault(
+            row["name"],
+            f"{role} can read it, and only the doors may",
+            f"REVOKE SELECT ON {row['name'].rpartition('.')[0]} FROM {role}, PUBLIC, and grant "
+            "the other columns one by one",
+        )
+        for row in await connection.fetch(
+            catalogue.SECRET_COLUMNS, oid, [one[0] for one in secrets], [one[1] for one in secrets]
+        )
+    ]
+    for row in await connection.fetch(catalogue.FUNCTIONS, oid):
         if row["owner"] != DOOR:
             found.append(
                 Fault(

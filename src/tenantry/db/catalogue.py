@@ -1,0 +1,145 @@
+"""What the isolation check asks of PostgreSQL's catalogue. $1 is the runtime role or its oid."""
+
+TABLES = """
+-- Every table of ours and of whoever builds on us, with what its isolation hangs on.
+SELECT format('%I.%I', n.nspname, c.relname)                              AS name,
+       c.relname = 'organisations' AND n.nspname = 'public'              AS is_root,
+       EXISTS (SELECT FROM pg_attribute a
+                WHERE a.attrelid = c.oid AND a.attname = 'organisation_id'
+                  AND NOT a.attisdropped)                                AS has_key,
+       c.relrowsecurity                                                  AS enabled,
+       c.relforcerowsecurity                                             AS forced,
+       (SELECT a.attname FROM pg_constraint k
+          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.conkey[1]
+         WHERE k.conrelid = c.oid AND k.contype = 'p')                   AS first_key,
+       (SELECT a.attnotnull FROM pg_attribute a
+         WHERE a.attrelid = c.oid AND a.attname = 'organisation_id')     AS key_not_null
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p')
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+   AND n.nspname NOT LIKE 'pg\\_temp%'
+ ORDER BY 1
+"""
+
+POLICIES = """
+-- The policies that bind the runtime role: those for everybody, for it, or for a role it is in.
+SELECT format('%I.%I', n.nspname, c.relname)          AS name,
+       p.polname                                      AS policy,
+       p.polpermissive                                AS permissive,
+       pg_get_expr(p.polqual, p.polrelid)             AS visible,
+       pg_get_expr(p.polwithcheck, p.polrelid)        AS written
+  FROM pg_policy p
+  JOIN pg_class c ON c.oid = p.polrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE EXISTS (SELECT FROM unnest(p.polroles) AS granted (oid)
+                WHERE granted.oid = 0
+                   OR EXISTS (SELECT FROM pg_roles r
+                               WHERE r.rolname = ANY($1)
+                                 AND pg_has_role(r.oid, granted.oid, 'USAGE')))
+ ORDER BY 1, 2
+"""
+
+FOREIGN_KEYS = """
+-- Foreign keys, with the pairs of columns that they compare.
+SELECT k.conrelid::regclass::text  AS name,
+       k.conname                   AS constraint,
+       k.confrelid::regclass::text AS target,
+       ARRAY(SELECT a.attname || '=' || b.attname
+               FROM unnest(k.conkey, k.confkey) AS pair (mine, theirs)
+               JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = pair.mine
+               JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = pair.theirs) AS pairs,
+       EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.conrelid
+                  AND a.attname = 'organisation_id') AND
+       EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.confrelid
+                  AND a.attname = 'organisation_id') AS between_tenant_tables
+  FROM pg_constraint k
+ WHERE k.contype = 'f'
+ ORDER BY 1, 2
+"""
+
+ROLES = """
+-- The runtime role, the logins that are its members and may connect to this database, and what
+-- each could do beyond its rights.
+SELECT r.oid, r.rolname AS name, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolreplication,
+       ARRAY(SELECT o.rolname FROM pg_roles o
+              WHERE o.oid <> r.oid AND o.rolname <> $1
+                AND NOT r.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER')
+              ORDER BY 1) AS memberships,
+       ARRAY(SELECT c.oid::regclass::text FROM pg_class c
+              WHERE c.relowner = r.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+              ORDER BY 1) AS owns,
+       NOT r.rolsuper
+           AND has_database_privilege(r.oid, current_database(), 'CREATE') AS creates_schemas,
+       ARRAY(SELECT n.nspname FROM pg_namespace n
+              WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
+                AND NOT r.rolsuper AND has_schema_privilege(r.oid, n.oid, 'CREATE')
+              ORDER BY 1) AS creates_in
+  FROM pg_roles r
+ WHERE r.rolname = $1
+    OR (NOT r.rolsuper AND pg_has_role(r.oid, $1::regrole, 'MEMBER')
+        AND has_database_privilege(r.oid, current_database(), 'CONNECT')
+        AND r.oid <> (SELECT datdba FROM pg_database WHERE datname = current_database()))
+ ORDER BY 1
+"""
+
+SECRET_COLUMNS = """
+SELECT format('%s.%s', a.attrelid::regclass, a.attname) AS name
+  FROM unnest($2::text[], $3::text[]) AS secret (relation, attribute)
+  JOIN pg_attribute a ON a.attrelid = to_regclass('public.' || secret.relation)
+                     AND a.attname = secret.attribute
+ WHERE has_column_privilege($1::oid, a.attrelid, a.attnum, 'SELECT')
+ ORDER BY 1
+"""
+
+QUESTION = """
+SELECT pg_get_function_sqlbody(p.oid) AS body, p.prosecdef AS definer
+  FROM pg_proc p
+ WHERE p.oid = to_regprocedure('tenantry.current_organisation()')
+"""
+
+RIGHTS = """
+-- Rights of the runtime role that no policy governs.
+SELECT c.oid::regclass::text AS name, right_.name AS "right"
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ CROSS JOIN unnest(ARRAY['TRUNCATE', 'REFERENCES', 'TRIGGER']) AS right_ (name)
+ WHERE c.relkind IN ('r', 'p')
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+   AND has_table_privilege($1::oid, c.oid, right_.name)
+ ORDER BY 1, 2
+"""
+
+UNGUARDED = """
+-- Relations that the runtime role can read or write although no policy of its own stands there.
+SELECT c.oid::regclass::text AS name, c.relkind::text AS kind
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+   AND n.nspname NOT LIKE 'pg\\_toast%'
+   AND (has_table_privilege($1::oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+        OR has_any_column_privilege($1::oid, c.oid, 'SELECT, INSERT, UPDATE'))
+   AND (   (c.relkind IN ('r', 'p') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+            AND c.relname <> 'alembic_version')
+        OR (c.relkind = 'v' AND NOT coalesce(c.reloptions::text[] @> '{security_invoker=true}'
+                                             OR c.reloptions::text[] @> '{security_invoker=on}',
+                                             false))
+        OR c.relkind IN ('m', 'f'))
+ ORDER BY 1
+"""
+
+FUNCTIONS = """
+-- SECURITY DEFINER functions that the runtime role may call.
+SELECT p.oid::regprocedure::text AS name,
+       o.rolname AS owner,
+       EXISTS (SELECT FROM unnest(p.proconfig) AS setting (text)
+                WHERE setting.text LIKE 'search_path=%pg_temp') AS pinned
+  FROM pg_proc p
+  JOIN pg_namespace n ON n.oid = p.pronamespace
+  JOIN pg_roles o ON o.oid = p.proowner
+ WHERE p.prosecdef
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+   AND has_schema_privilege($1::oid, n.oid, 'USAGE')
+   AND has_function_privilege($1::oid, p.oid, 'EXECUTE')
+ ORDER BY 1
+"""
