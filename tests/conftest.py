@@ -28,8 +28,8 @@ from tenantry.settings import Settings
 from tests.api import Api
 
 TEMPLATE = "tenantry_template"
-SECRET = "s" * 40
-REFRESH_SECRET = "r" * 40
+SECRET = "access-4FrYkRiPmgE8r9nkzmVHWtrS1AxDccoQ"
+REFRESH_SECRET = "refresh-b3rmLNCkGNS5UZ1fBpX0xHh8mZC3YqaW"
 
 # Nothing that a test keeps outlives the run.
 FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_wal_size = 4GB\n"

@@ -82,7 +82,7 @@ class TestServe:
         for environment, sentence in (
             ({}, "JWT_ACCESS_SECRET is not set"),
             ({**SECRETS, "JWT_REFRESH_SECRET": "short"}, "shorter than 32 characters"),
-            ({**SECRETS, "JWT_ACCESS_SECRET": "change-me-" + "x" * 40}, "still the example's"),
+            ({**SECRETS, "JWT_ACCESS_SECRET": "change-me-" + "x" * 40}, "still an example's"),
         ):
             run = tenantry(
                 "serve",

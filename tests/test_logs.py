@@ -47,6 +47,8 @@ async def test_one_line_a_request_that_names_who_but_no_secret(
     assert (users["user"], users["organisation"]) == (admin.id, admin.organisation["id"])
     assert users["milliseconds"] > 0
     assert [line["request_id"] for line in requests if line["path"] == "/nowhere"] == ["mine-1"]
+    for path in ("/api/auth/register", "/api/auth/refresh", "/api/users/accept-invite"):
+        assert all(line["user"] for line in requests if line["path"] == path)
     sockets = [line for line in requests if line["method"] == "WEBSOCKET"]
     assert [(line["path"], line["status"]) for line in sockets] == [("/ws", 101)]
     assert [line for line in lines if line["level"] != "info"] == []

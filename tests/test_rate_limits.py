@@ -13,6 +13,7 @@ from limits import parse
 from websockets.exceptions import InvalidStatus
 
 from tenantry.ratelimit import RateLimiter, client_key
+from tenantry.server import listening
 from tenantry.settings import Settings
 from tests.api import Api, connect_socket, refused, unique_email
 from tests.conftest import Serve, needs
@@ -111,7 +112,9 @@ class TestClient:
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
             ("2001:db8:1:2::9", "2001:db8:1:2::"),
             ("::ffff:192.0.2.1", "192.0.2.1"),
-            ("unix", "unix"),
+            ("unix", "unknown"),
+            ("", "unknown"),
+            ("999.1.1.1", "unknown"),
         ],
     )
     def test_of_ipv6_counts_by_its_network(self, address: str, key: str) -> None:
@@ -171,7 +174,16 @@ class TestRedis:
         await redis.stop()
         assert [(await api.get("/health")).status_code for _ in range(3)] == [200, 200, 429]
         await redis.start()
-        assert (await api.get("/health")).status_code == 200
+        async with asyncio.timeout(10):
+            while (await api.get("/health")).status_code != 200:
+                pass  # until it is asked again
+
+    async def test_that_swallows_everything_holds_nobody_up(self, serve: Serve) -> None:
+        with listening("127.0.0.1", 0) as silent:
+            url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+            api = await serve(rate_limit_global=parse("9/minute"), redis_url=url)
+            async with asyncio.timeout(5):
+                assert [(await api.get("/health")).status_code for _ in range(3)] == [200] * 3
 
 
 async def test_a_limit_that_is_off_sends_no_headers(api: Api) -> None:

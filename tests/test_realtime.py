@@ -48,7 +48,8 @@ class TestHandshake:
         for token in ("nonsense", account.refresh_token, account.token[:-2] + "xx"):
             refusal = await handshake_refused(api, f"/ws?token={token}")
             assert refusal == (401, "Invalid or expired token")
-        assert (await handshake_refused(api, "/nowhere"))[0] == 404
+        status, text = await handshake_refused(api, "/nowhere")
+        assert (status, json.loads(text)["code"]) == (404, "NOT_FOUND")
 
     async def test_refuses_whoever_has_logged_out_or_was_removed(self, api: Api) -> None:
         admin = await api.register()

@@ -18,7 +18,11 @@ from tenantry.settings import (
 )
 
 ROOT = Path(__file__).parent.parent
-GOOD = {"jwt_access_secret": "a" * 40, "jwt_refresh_secret": "b" * 40}
+GOOD = {
+    "jwt_access_secret": "b3rmLNCkGNS5UZ1fBpX0xHh8mZC3Yq",
+    "jwt_refresh_secret": "4FrYkRiPmgE8r9nkzmVHWtrS1AxDcc",
+}
+GOOD = {name: value + "w7Jd" for name, value in GOOD.items()}
 
 
 def test_every_variable_is_in_the_example_and_nothing_else() -> None:
@@ -86,6 +90,7 @@ def test_the_command_line_wins() -> None:
         ("APP_ENV", "staging", "APP_ENV must be development or production, not 'staging'."),
         ("JWT_ACCESS_EXPIRES_IN", "15", "a duration such as 30s, 15m, 12h or 7d"),
         ("JWT_ACCESS_EXPIRES_IN", "0m", "a duration"),
+        ("RATE_LIMIT_AUTH", "0/minute", 'a rate such as 100/minute, or "off"'),
         ("RATE_LIMIT_AUTH", "ten", 'a rate such as 100/minute, or "off"'),
         ("PASSWORD_MIN_LENGTH", "4", "a whole number from 8 to 128"),
         ("PUBLIC_URL", "example.com", "a URL that begins with http:// or https://"),
@@ -115,8 +120,10 @@ def test_all_problems_are_said_at_once_and_no_secret_is_shown() -> None:
         ({"jwt_access_secret": ""}, "JWT_ACCESS_SECRET is not set"),
         ({"jwt_refresh_secret": ""}, "JWT_REFRESH_SECRET is not set"),
         ({"jwt_access_secret": "short"}, "shorter than 32 characters"),
-        ({"jwt_access_secret": "change-me" + "x" * 40}, "is still the example's"),
-        ({"jwt_refresh_secret": "a" * 40}, "is the same as JWT_ACCESS_SECRET"),
+        ({"jwt_access_secret": "change-me" + "x" * 40}, "is still an example's"),
+        ({"jwt_access_secret": "a" * 40}, "is still an example's"),
+        ({"jwt_access_secret": "your-super-secret-jwt-key-for-development"}, "an example's"),
+        ({"jwt_refresh_secret": GOOD["jwt_access_secret"]}, "is the same as JWT_ACCESS_SECRET"),
     ],
 )
 def test_secrets_that_others_could_know_are_refused(changes: dict[str, str], sentence: str) -> None:

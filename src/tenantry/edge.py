@@ -5,6 +5,7 @@ database connection ever waits for a slow client), gives its connection back whe
 begins, and leaves one line in the log, without its query string, where tokens can be.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Iterable
@@ -15,15 +16,15 @@ from uuid_utils.compat import uuid7
 
 from tenantry.asgi import App, Headers, Message, Receive, Scope, Send
 from tenantry.db.database import Database
-from tenantry.errors import TenantryError, TooLarge, TooMany, TooManyAuthAttempts
+from tenantry.errors import TenantryError, TooLarge, TooMany, TooManyAuthAttempts, TooSlow
 from tenantry.ratelimit import RateLimiter, Verdict
 from tenantry.reply import error_reply
 from tenantry.settings import Settings
-from tenantry.tenancy.tenant import Tenant
 
 log = structlog.get_logger("tenantry.request")
 
 MAX_BODY = 1024 * 1024
+BODY_TIMEOUT = 20.0  # seconds that a body may take
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 SECURITY_HEADERS: Headers = [
@@ -37,7 +38,13 @@ API_HEADERS: Headers = [
     (b"cache-control", b"no-store"),
 ]
 # What a script on an allowed origin may read of an answer.
-EXPOSED_HEADERS = ["ratelimit-remaining", "ratelimit-reset", "retry-after", "x-request-id"]
+EXPOSED_HEADERS = [
+    "ratelimit-limit",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+    "retry-after",
+    "x-request-id",
+]
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
@@ -73,17 +80,17 @@ class Exchange:
 
     def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
         self.edge = edge
-        self.scope = scope
+        # Where GET answers, so does HEAD (RFC 9110, 9.3.2); the server leaves the body out.
+        self.scope = {**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope
         self.receive = receive
         self.forward = send
         self.started = time.perf_counter()
         self.status = 0
         self.verdict: Verdict | None = None
         self.request_id = _request_id(scope["headers"])
-        self.state = scope.setdefault("state", {})
+        self.method = scope.get("method", "WEBSOCKET")
+        self.state = self.scope.setdefault("state", {})
         self.state["request_id"] = self.request_id
-        # Who asked, for the log; kept by `leave_tenant` when the tenant goes.
-        self.tenant: Tenant | None = None
 
     async def run(self) -> None:
         client = self.scope["client"]
@@ -100,13 +107,20 @@ class Exchange:
         receive = self.receive
         if self.scope["type"] == "http":
             try:
-                receive = await self.read_body()
+                async with asyncio.timeout(BODY_TIMEOUT):
+                    receive = await self.read_body()
             except TooLarge as error:
                 await self.refuse(error)
                 return
+            except TimeoutError:
+                await self.refuse(TooSlow(headers={"connection": "close"}))
+                return
             except ConnectionError:  # gone before the body was whole: nothing may come of it
                 return
-        await self.edge.app(self.scope, receive, self.send)
+        try:
+            await self.edge.app(self.scope, receive, self.send)
+        except TenantryError as error:  # of a WebSocket; Litestar answers those of its routes
+            await self.refuse(error)
 
     async def read_body(self) -> Receive:
         """Read the body, at most 1 MiB of it; gives a `receive` that has it whole."""
@@ -180,20 +194,21 @@ class Exchange:
     def leave_tenant(self) -> None:
         tenant = self.state.pop("tenant", None)
         if tenant is not None:
-            self.tenant = tenant
+            self.state["user_id"] = tenant.user_id
+            self.state["organisation_id"] = tenant.organisation_id
             self.edge.database.release(tenant.connection, broken="broken" in self.state)
 
     def log(self) -> None:
         log.info(
             "request",
             request_id=self.request_id,
-            method=self.scope.get("method", "WEBSOCKET"),
+            method=self.method,
             path=self.scope["path"],
             status=self.status,
             milliseconds=round((time.perf_counter() - self.started) * 1000, 2),
             client=self.scope["client"][0] if self.scope["client"] else None,
-            organisation=str(self.tenant.organisation_id) if self.tenant else None,
-            user=str(self.tenant.user_id) if self.tenant else None,
+            organisation=self.state.get("organisation_id"),
+            user=self.state.get("user_id"),
         )
 
 

@@ -6,11 +6,13 @@
     ├─ Forbidden           403
     ├─ NotFound            404
     ├─ NotAllowed          405
+    ├─ TooSlow             408
     ├─ Conflict            409
     ├─ Gone                410
     ├─ TooLarge            413
     ├─ Invalid             422  with `fields`
     ├─ TooMany             429
+    ├─ HeadTooLarge        431
     └─ Unavailable         503
 
 A leaf below one of them is one answer of the contract: its `code` is stable, its `message` is
@@ -79,6 +81,14 @@ class Gone(TenantryError):
 
 class TooLarge(TenantryError):
     status, code, message = 413, "BODY_TOO_LARGE", "The body is larger than 1 MiB"
+
+
+class TooSlow(TenantryError):
+    status, code, message = 408, "BODY_TOO_SLOW", "The body did not arrive in time"
+
+
+class HeadTooLarge(TenantryError):
+    status, code, message = 431, "HEAD_TOO_LARGE", "The request's head is larger than 64 KiB"
 
 
 class Invalid(TenantryError):

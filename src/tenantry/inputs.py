@@ -4,21 +4,24 @@ An input is an `Input` struct; unknown fields are refused. Each field type carri
 that a client reads where the value does not fit.
 """
 
+from itertools import islice
 from typing import Annotated, Any, get_args
 
 import msgspec
 
 from tenantry.errors import FieldError
 
+# `$` alone would let a line end follow, in Python.
 # Text for people: no control characters, at least two visible ones, spaces around it ignored.
-_NAME = r"^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*[^\x00-\x20\x7f] *$"
+_NAME = r"^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*[^\x00-\x20\x7f] *$(?!\n)"
 # The addresses that browsers take (HTML Living Standard, 4.10.5.1.5), with a dot in the domain.
 _EMAIL = (
     r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+"
     r"@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$"
+    r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$(?!\n)"
 )
 MAX_PASSWORD_BYTES = 1024
+MOST_ERRORS = 20  # that an answer lists
 
 
 def _text(example: str, wrong: str, **constraints: Any) -> msgspec.Meta:
@@ -95,10 +98,9 @@ def field_errors(input_type: type[msgspec.Struct], value: Any) -> tuple[FieldErr
             errors.append(FieldError(name, f"{name} {_wrong(field.type, error)}"))
     errors += [
         FieldError(str(name)[:100], "There is no such field in this request")
-        for name in value
-        if name not in known
+        for name in islice((name for name in value if name not in known), MOST_ERRORS)
     ]
-    return tuple(errors)
+    return tuple(errors[:MOST_ERRORS])
 
 
 def _wrong(field_type: Any, error: msgspec.ValidationError) -> str:

@@ -20,6 +20,10 @@ from tenantry.settings import Settings
 log = structlog.get_logger()
 
 
+REDIS_TIMEOUT = 0.25  # seconds that Redis may hold a request up
+REDIS_PAUSE = 1.0  # seconds until a Redis that is away is asked again
+
+
 class Verdict(NamedTuple):
     """The state of the limit that a request is nearest to; `reset` is in seconds."""
 
@@ -33,8 +37,8 @@ class Verdict(NamedTuple):
 def client_key(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
+    except ValueError:  # a Unix socket's, or what a proxy passed on: all of them are one client
+        return "unknown"
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped:
             return str(parsed.ipv4_mapped)
@@ -48,9 +52,14 @@ class RateLimiter:
         self._auth = settings.rate_limit_auth
         self._local = MemoryStorage()
         self._redis: RedisStorage | None = None
+        self._redis_away_until = 0.0
         if settings.redis_url:
             self._redis = RedisStorage(
-                f"async+{settings.redis_url}", implementation="redispy", wrap_exceptions=True
+                f"async+{settings.redis_url}",
+                implementation="redispy",
+                wrap_exceptions=True,
+                socket_timeout=REDIS_TIMEOUT,
+                socket_connect_timeout=REDIS_TIMEOUT,
             )
 
     async def close(self) -> None:
@@ -71,10 +80,11 @@ class RateLimiter:
         return verdict
 
     async def _count(self, name: str, item: RateLimitItem, client: str) -> Verdict:
-        if self._redis:
+        if self._redis and time.monotonic() >= self._redis_away_until:
             try:
                 return await _hit(self._redis, name, item, client)
             except StorageError as error:
+                self._redis_away_until = time.monotonic() + REDIS_PAUSE
                 log.warning("rate limits are counted locally: Redis is away", error=str(error))
         return await _hit(self._local, name, item, client)
 

@@ -21,6 +21,7 @@ from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 
 from tenantry.db import embedded, schema
+from tenantry.protocols import BoundedHttpProtocol, CuttingWebSocketProtocol
 from tenantry.settings import Settings, require_secrets
 
 SHUTDOWN_PATIENCE = 10  # seconds that requests under way are given to end
@@ -84,7 +85,8 @@ def serve(settings: Settings, host: str, say: Callable[[str], None]) -> None:
             else:
                 Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
-        say("Stopped.")
+        pass
+    say("Stopped.")
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -116,7 +118,8 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
         "forwarded_allow_ips": ",".join(settings.trusted_proxies),
         "lifespan": "on",
         "timeout_graceful_shutdown": SHUTDOWN_PATIENCE,
-        "ws": "websockets-sansio",
+        "http": BoundedHttpProtocol,
+        "ws": CuttingWebSocketProtocol,
         "ws_max_size": MAX_MESSAGE,
         "ws_per_message_deflate": False,
     }

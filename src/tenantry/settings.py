@@ -16,7 +16,11 @@ from urllib.parse import urlsplit
 from limits import RateLimitItem, parse
 
 MINIMUM_SECRET_LENGTH = 32
-EXAMPLE_SECRET = "change-me"  # how every example secret in .env.example begins
+MINIMUM_DISTINCT = 10  # characters; a random secret has far more
+# What the secrets of examples and tutorials say, and no random one does.
+EXAMPLE_SECRET = re.compile(
+    r"change.?(me|this|in|it)|your[-_ ]|example|placeholder|secret[-_ ]key", re.IGNORECASE
+)
 
 
 class SettingsError(Exception):
@@ -52,9 +56,12 @@ def _rate(value: str) -> RateLimitItem | None:
     if value == "off":
         return None
     try:
-        return parse(value)
+        rate = parse(value)
     except ValueError:
-        raise ValueError('a rate such as 100/minute, or "off"') from None
+        rate = None
+    if rate is None or rate.amount < 1:
+        raise ValueError('a rate such as 100/minute, or "off"')
+    return rate
 
 
 def _environment(value: str) -> Literal["development", "production"]:
@@ -245,10 +252,10 @@ def require_secrets(settings: Settings) -> None:
     ):
         if not secret:
             problems.append(f"{name} is not set; {hint}")
-        elif secret.startswith(EXAMPLE_SECRET):
-            problems.append(f"{name} is still the example's; {hint}")
         elif len(secret) < MINIMUM_SECRET_LENGTH:
             problems.append(f"{name} is shorter than {MINIMUM_SECRET_LENGTH} characters; {hint}")
+        elif EXAMPLE_SECRET.search(secret) or len(set(secret)) < MINIMUM_DISTINCT:
+            problems.append(f"{name} is still an example's; {hint}")
     if not problems and settings.jwt_access_secret == settings.jwt_refresh_secret:
         problems.append(
             "JWT_REFRESH_SECRET is the same as JWT_ACCESS_SECRET; they must differ, "

@@ -1,6 +1,8 @@
 """POST /api/auth/register, login, refresh, logout."""
 
-from litestar import Router, post
+from typing import Any
+
+from litestar import Request, Router, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
@@ -17,7 +19,7 @@ from tenantry.errors import (
 from tenantry.inputs import Email, Input, Name, NewPassword, OrganisationName, Password, Token
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
-from tenantry.tenancy.guards import any_member
+from tenantry.tenancy.guards import any_member, note_identity
 from tenantry.tenancy.joining import join
 from tenantry.tenancy.tenant import Role, Tenant
 from tenantry.tenancy.tokens import Tokens
@@ -49,7 +51,7 @@ class RefreshInput(Input):
 
 
 class LogoutInput(Input):
-    refresh_token: str = ""
+    refresh_token: str | None = None
 
 
 @post(
@@ -60,6 +62,7 @@ class LogoutInput(Input):
     operation_id="register",
 )
 async def register(
+    request: Request[Any, Any, Any],
     data: JSONBody[RegisterInput],
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
@@ -90,6 +93,7 @@ async def register(
         if not joined:
             raise EmailInUse
         signed_in = await open_session(connection, tokens, user)
+    note_identity(request.scope, user, organisation)
     return Reply("Registration successful", signed_in)
 
 
@@ -102,6 +106,7 @@ async def register(
     operation_id="login",
 )
 async def login(
+    request: Request[Any, Any, Any],
     data: JSONBody[LoginInput],
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
@@ -119,6 +124,7 @@ async def login(
         if renewed:
             await connection.execute(REPLACE_HASH, user, known, renewed)
         signed_in = await open_session(connection, tokens, user)
+    note_identity(request.scope, user, signed_in.organisation.id)
     return Reply("Login successful", signed_in)
 
 
@@ -131,6 +137,7 @@ async def login(
     operation_id="refresh",
 )
 async def refresh(
+    request: Request[Any, Any, Any],
     data: JSONBody[RefreshInput],
     database: NamedDependency[Database],
     tokens: NamedDependency[Tokens],
@@ -141,7 +148,8 @@ async def refresh(
     Later, it has been stolen from somebody: the whole session ends.
     """
     async with database.system() as connection:
-        pair = await rotate(connection, tokens, data.refresh_token)
+        pair, claims = await rotate(connection, tokens, data.refresh_token)
+    note_identity(request.scope, claims.user, claims.organisation)
     return Reply("Token refreshed", pair)
 
 
@@ -154,7 +162,9 @@ async def refresh(
     operation_id="logout",
 )
 async def logout(
-    data: JSONBody[LogoutInput], tenant: NamedDependency[Tenant], tokens: NamedDependency[Tokens]
+    data: JSONBody[LogoutInput],
+    tenant: NamedDependency[Tenant],
+    tokens: NamedDependency[Tokens],
 ) -> Reply[None]:
     """Ends the session at once: its access tokens, its refresh token and its sockets."""
     if not data.refresh_token:

@@ -75,8 +75,12 @@ async def open_session(connection: Connection, tokens: Tokens, user: UUID) -> Si
     return _signed_in(_pair(tokens, claims, opened["opened_at"]), who)
 
 
-async def rotate(connection: Connection, tokens: Tokens, refresh_token: str) -> TokenPair:
-    """The next generation of tokens, outside any transaction: a revocation must stand.
+async def rotate(
+    connection: Connection, tokens: Tokens, refresh_token: str
+) -> tuple[TokenPair, Claims]:
+    """The next generation of tokens and whose they are.
+
+    Outside any transaction, as a revocation must stand although the request fails.
 
     Raises:
         RefreshTokenInvalid: forged, expired, ended, or used before; the last ends the session.
@@ -98,7 +102,7 @@ async def rotate(connection: Connection, tokens: Tokens, refresh_token: str) -> 
     )
     if row is None or row["outcome"] != "rotated":
         raise RefreshTokenInvalid
-    return _pair(tokens, successor, row["rotated_at"])
+    return _pair(tokens, successor, row["rotated_at"]), successor
 
 
 async def close_sessions(

@@ -61,7 +61,13 @@ async def bring_up_to_date(
     owner_url: str, *, say: Callable[[str], None], patience: float = 0
 ) -> None:
     """Migrate the database, if that is needed. Raises `SchemaError`."""
-    connection = await connect(owner_url, patience=patience)
+    try:
+        connection = await connect(owner_url)
+    except SchemaError:
+        if not patience:
+            raise
+        say("Waiting for the database …")
+        connection = await connect(owner_url, patience=patience)
     try:
         found = await version(connection)
         may_migrate = await _is_owner(connection)

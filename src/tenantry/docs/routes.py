@@ -4,7 +4,6 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from litestar import MediaType, Response, get
 from litestar.datastructures import State
 from litestar.params import FromPath
@@ -55,8 +54,16 @@ START = """SwaggerUIBundle({
 """
 
 
-@get("/docs", public="Documentation.", include_in_schema=False)
+@get(
+    "/docs",
+    public="Documentation.",
+    media_type=MediaType.HTML,
+    tags=["Operations"],
+    summary="This documentation",
+    operation_id="docs",
+)
 async def page() -> Response[str]:
+    """Swagger UI, from its own files."""
     return Response(PAGE, media_type=MediaType.HTML, headers=HEADERS)
 
 
@@ -70,7 +77,14 @@ async def file(name: FromPath[str]) -> Response[bytes]:
     return Response(content, media_type=SERVED[name], headers=HEADERS)
 
 
-@get("/docs/spec", public="Documentation.", include_in_schema=False)
-async def spec(state: State) -> Response[bytes]:
+@get(
+    "/docs/spec",
+    public="Documentation.",
+    tags=["Operations"],
+    summary="The OpenAPI document",
+    operation_id="spec",
+)
+async def spec(state: State) -> dict[str, Any]:
+    """OpenAPI 3.1, made from the handlers."""
     document: dict[str, Any] = state.document()
-    return Response(msgspec.json.encode(document), media_type=MediaType.JSON)
+    return document

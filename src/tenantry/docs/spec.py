@@ -7,6 +7,7 @@ nor `public`, `undeclared` finds it.
 
 import re
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -67,8 +68,9 @@ answered `{"type":"PONG"}`; what is no JSON is ignored.
 |---|---|---|
 | 1012 | the server restarts | yes, in a moment |
 | 1013 | the client reads too slowly | yes |
+| 1009 | a message of the client was larger than 64 KiB | yes |
 | 4001 | the session has ended | after signing in again |
-| 4003 | removed from the organisation | no |
+| 4003 | removed from the organisation; the event itself goes to the others | no |
 """,
         "parameters": [
             {
@@ -171,7 +173,8 @@ def document(
     for name, definition in spec["components"]["schemas"].items():
         if name.endswith("Input"):
             definition["additionalProperties"] = False  # which Litestar leaves out
-    spec["paths"]["/ws"] = WEBSOCKET
+    spec["paths"]["/ws"] = socket = deepcopy(WEBSOCKET)
+    _document(socket["get"], [TooMany, Unavailable], schemas[0])
     return spec
 
 
@@ -200,6 +203,10 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schema: Any)
     if guards or "database" in handler.parsed_fn_signature.parameters:
         errors.append(Unavailable)
     operation["responses"].pop("400", None)  # Litestar's own; ours follow
+    _document(operation, errors, schema)
+
+
+def _document(operation: dict[str, Any], errors: list[type[TenantryError]], schema: Any) -> None:
     for error in errors:
         answer = operation["responses"].setdefault(
             str(error.status), {"description": "", "content": _content(schema)}

@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 
 from tenantry.asgi import Receive, Scope, Send
 from tenantry.db.database import Database, unreachable
-from tenantry.errors import TokenInvalid, Unavailable
+from tenantry.errors import NotFound, TokenInvalid, Unavailable
 from tenantry.realtime.hub import Hub
 from tenantry.tenancy.guards import enter
 from tenantry.tenancy.tenant import Tenant
@@ -27,12 +27,7 @@ PONG = '{"type":"PONG"}'
 
 
 class Refused(Exception):
-    """The handshake is answered with this instead."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
+    """The handshake is answered 401 with this text, which is the contract's."""
 
 
 class QueuedSocket:
@@ -92,30 +87,30 @@ class Gateway:
 
 
 async def authenticate(database: Database, tokens: Tokens, scope: Mapping[str, Any]) -> Tenant:
-    """Who connects, by the token of the query string. Raises `Refused`."""
+    """Who connects, by the token of the query string. Raises `Refused`, `TenantryError`."""
     if scope["path"] != "/ws":
-        raise Refused(404, "There is no WebSocket at this address")
+        raise NotFound("There is no WebSocket at this address")
     query: bytes = scope["query_string"]
     token = parse_qs(query.decode("latin-1")).get("token")
     if not token:
-        raise Refused(401, "Missing token")
+        raise Refused("Missing token")
     try:
         return await enter(database, tokens, token[0])
     except TokenInvalid:
-        raise Refused(401, "Invalid or expired token") from None
+        raise Refused("Invalid or expired token") from None
     except Exception as error:
         if not unreachable(error):
             raise
-        raise Refused(503, Unavailable.message) from error
+        raise Unavailable(headers={"retry-after": "2"}) from error
 
 
 async def _refuse(send: Send, refused: Refused) -> None:
     start: Any = {
         "type": "websocket.http.response.start",
-        "status": refused.status,
+        "status": 401,
         "headers": [(b"content-type", b"text/plain; charset=utf-8")],
     }
-    body: Any = {"type": "websocket.http.response.body", "body": refused.text.encode()}
+    body: Any = {"type": "websocket.http.response.body", "body": str(refused).encode()}
     await send(start)
     await send(body)
 
@@ -164,7 +159,7 @@ async def plain_request(
     try:
         request.scope["state"]["tenant"] = await authenticate(database, tokens, request.scope)
     except Refused as refused:
-        return Response(refused.text, status_code=refused.status, media_type=MediaType.TEXT)
+        return Response(str(refused), status_code=401, media_type=MediaType.TEXT)
     return Response(
         "This address speaks WebSocket: connect to it with a WebSocket client",
         status_code=426,

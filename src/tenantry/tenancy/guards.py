@@ -6,6 +6,7 @@ the handler's `tenant`; its connection goes back to the pool when the answer beg
 """
 
 from typing import Any, cast
+from uuid import UUID
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -60,6 +61,11 @@ async def _enter(scope: Scope) -> Tenant:
     tenant = await enter(state.database, state.tokens, bearer_token(scope))
     scope["state"]["tenant"] = tenant
     return tenant
+
+
+def note_identity(scope: Scope, user: UUID, organisation: UUID) -> None:
+    """For the log: who a public route found the client to be."""
+    scope["state"].update(user_id=user, organisation_id=organisation)
 
 
 def bearer_token(scope: Scope) -> str:

@@ -2,11 +2,12 @@
 
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from asyncpg import Record
-from litestar import post
+from litestar import Request, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
@@ -26,7 +27,7 @@ from tenantry.feed import ActivityType
 from tenantry.inputs import Email, Input, Name, NewPassword, Token
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
-from tenantry.tenancy.guards import admin
+from tenantry.tenancy.guards import admin, note_identity
 from tenantry.tenancy.joining import join
 from tenantry.tenancy.plans import Plan
 from tenantry.tenancy.seats import lock_seats
@@ -157,6 +158,7 @@ async def invite(data: JSONBody[InviteInput], tenant: NamedDependency[Tenant]) -
     operation_id="acceptInvite",
 )
 async def accept_invite(
+    request: Request[Any, Any, Any],
     data: JSONBody[AcceptInviteInput],
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
@@ -193,6 +195,7 @@ async def accept_invite(
             {"inviteId": found["id"], "email": found["email"], "role": found["role"]},
             actor=user,
         )
+    note_identity(request.scope, user, organisation)
     member = AcceptedInvite(user, data.name, found["email"], found["role"], organisation)
     return Reply("Invite accepted successfully", member)
 

@@ -104,6 +104,8 @@ CREATE FUNCTION tenantry.open_session(
     OUT organisation_id uuid, OUT role text, OUT opened_at timestamptz
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
+    -- The person before the sessions, as whoever closes the account locks them.
+    PERFORM FROM users WHERE users.id = _user FOR KEY SHARE;
     SELECT memberships.organisation_id, memberships.role, now()
       INTO open_session.organisation_id, open_session.role, open_session.opened_at
       FROM memberships

@@ -1,0 +1,85 @@
+"""uvicorn's protocols, with the bounds that it leaves to a proxy.
+
+A request's head may be 64 KiB and take ten seconds; what is no HTTP is refused in the envelope; a
+WebSocket whose client does not read is cut, since its close would wait behind what is not read.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from uuid_utils.compat import uuid7
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from tenantry.errors import BadRequest, HeadTooLarge, TenantryError
+from tenantry.reply import error_reply
+
+MAX_HEAD = 64 * 1024  # bytes of the request line and the headers
+HEAD_TIMEOUT = 10.0  # seconds from the connection, or from a head's first byte, to its end
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose heads are bounded in size and time."""
+
+    _head_size = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_there()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_timer is not None:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD and not self.transport.is_closing():
+                self._refuse(HeadTooLarge())
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._head_timer is None:
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_is_there()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(BadRequest(msg))
+
+    def _expect_head(self) -> None:
+        self._head_size = 0
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
+
+    def _head_is_there(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, error: TenantryError) -> None:
+        request_id = uuid7().hex
+        body = msgspec.json.encode(error_reply(error, request_id))
+        head = (
+            f"HTTP/1.1 {error.status} {error.code}\r\n"
+            "content-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n"
+            f"x-request-id: {request_id}\r\n"
+            "connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+class CuttingWebSocketProtocol(WebSocketsSansIOProtocol):
+    """A WebSocket that is closed at once where its client has stopped reading."""
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "websocket.close" and not self.writable.is_set():
+            self.transport.abort()
+            return
+        await super().send(message)
