@@ -24,6 +24,16 @@ SELECT id, last_seq, gen_random_uuid(), 'BROADCAST_MESSAGE', NULL, NULL, 'quiet'
 """
 
 
+# More than a socket's buffer and the kernel's together, in one commit.
+MUCH = """
+WITH counted AS (UPDATE organisations SET last_seq = 600 WHERE id = $1)
+INSERT INTO activities
+SELECT $1, seq, gen_random_uuid(), 'BROADCAST_MESSAGE', NULL, NULL, '',
+       jsonb_build_object('message', repeat('x', 20000)), now()
+  FROM generate_series(2, 600) AS seq;
+"""
+
+
 async def handshake_refused(api: Api, path: str) -> tuple[int, str]:
     with pytest.raises(InvalidStatus) as refusal:
         async with connect_socket(api.url, path):
@@ -249,6 +259,17 @@ class TestClose:
             assert (await socket.closed())[0] == 4001
             await untouched.connection.send('{"type":"PING"}')
             assert await untouched.next() == {"type": "PONG"}
+
+    async def test_follows_falling_too_far_behind(
+        self, fresh: Api, owner: "Connection[Record]"
+    ) -> None:
+        """More at once than the buffer holds, for a client that has stopped reading."""
+        admin = await fresh.register()
+        async with admin.socket() as socket:
+            await owner.execute(MUCH, UUID(admin.organisation["id"]))
+            code, _ = await socket.closed()
+        assert code in (1013, 1006)  # 1006 where even the close had no room
+        ok(await admin.broadcast("the others go on"), 201)
 
     async def test_follows_an_end_that_nobody_told_of(
         self, fresh: Api, owner: "Connection[Record]"
