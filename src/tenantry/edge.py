@@ -105,10 +105,13 @@ class Exchange:
             )
             return
         receive = self.receive
-        if self.scope["type"] == "http":
+        if (
+            self.scope["type"] == "http"
+            and (length := _declared_length(self.scope["headers"])) != 0
+        ):
             try:
                 async with asyncio.timeout(BODY_TIMEOUT):
-                    receive = await self.read_body()
+                    receive = await self.read_body(length)
             except TooLarge as error:
                 await self.refuse(error)
                 return
@@ -122,11 +125,8 @@ class Exchange:
         except TenantryError as error:  # of a WebSocket; Litestar answers those of its routes
             await self.refuse(error)
 
-    async def read_body(self) -> Receive:
+    async def read_body(self, declared: int | None) -> Receive:
         """Read the body, at most 1 MiB of it; gives a `receive` that has it whole."""
-        declared = _declared_length(self.scope["headers"])
-        if declared == 0:
-            return self.receive
         if declared is not None and declared > MAX_BODY:
             raise TooLarge
         body = bytearray()

@@ -22,41 +22,45 @@ HEAD_TIMEOUT = 10.0  # seconds from the connection, or from a head's first byte,
 class BoundedHttpProtocol(HttpToolsProtocol):
     """HTTP/1.1 whose heads are bounded in size and time."""
 
+    _in_head = False
     _head_size = 0
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect_head()
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_is_there()
+        self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._head_timer is not None:
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD and not self.transport.is_closing():
-                self._refuse(HeadTooLarge())
+        if not self._in_head:
+            return  # a head that comes in one piece, as nearly all do, needs no timer
+        self._head_size += len(data)
+        if self._head_timer is None:
+            self._start_timer()
+        if self._head_size > MAX_HEAD and not self.transport.is_closing():
+            self._refuse(HeadTooLarge())
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._head_timer is None:
-            self._expect_head()
+        self._in_head = True
+        self._head_size = 0
 
     def on_headers_complete(self) -> None:
-        self._head_is_there()
+        self._in_head = False
+        self._stop_timer()
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(BadRequest(msg))
 
-    def _expect_head(self) -> None:
-        self._head_size = 0
+    def _start_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
 
-    def _head_is_there(self) -> None:
+    def _stop_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
