@@ -27,6 +27,7 @@ CONTRACT = {
     "get /api/activities": {"200", "401"},
     "get /health": {"200"},
     "get /ready": {"200", "503"},
+    "post /api/realtime/ticket": {"201", "401"},
     "get /docs": {"200"},
     "get /docs/spec": {"200"},
     "get /ws": {"101", "401", "429"},

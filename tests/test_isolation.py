@@ -29,6 +29,7 @@ async def populated(api: Api) -> Account:
     admin = await api.register()
     await admin.add()
     ok(await admin.invite(), 201)
+    ok(await admin.post("/api/realtime/ticket"), 201)
     return admin
 
 

@@ -44,6 +44,7 @@ from tenantry.passwords import Passwords
 from tenantry.ratelimit import RateLimiter
 from tenantry.realtime.gateway import Gateway, plain_request
 from tenantry.realtime.hub import Hub
+from tenantry.realtime.tickets import router as tickets
 from tenantry.reply import ErrorReply, error_reply
 from tenantry.settings import Settings
 from tenantry.tenancy.guards import provide_tenant
@@ -57,6 +58,7 @@ ROUTES: list[ControllerRouterHandler] = [
     organisations,
     users,
     activities,
+    tickets,
     plain_request,
     health,
     ready,

@@ -60,7 +60,8 @@ class Play:
         return envelope["data"]
 
     def listen(self, token: str, who: str) -> ClientConnection:
-        socket = connect(f"{self.url.replace('http', 'ws', 1)}/ws?token={token}", proxy=None)
+        ticket = self.call("POST", "/api/realtime/ticket", token, expect=201)["ticket"]
+        socket = connect(f"{self.url.replace('http', 'ws', 1)}/ws?ticket={ticket}", proxy=None)
         self.hear(socket, who, "CONNECTED")
         return socket
 

@@ -46,6 +46,9 @@ _UNREACHABLE = (
 )
 
 ENTER = "SELECT role, last_seq FROM tenantry.enter($1, $2, $3)"
+ENTER_BY_TICKET = """
+SELECT user_id, session_id, organisation_id, role, last_seq FROM tenantry.enter_by_ticket($1)
+"""
 ENTER_NOWHERE = "SELECT set_config('tenantry.organisation_id', '', false)"
 
 
@@ -71,9 +74,16 @@ class Database:
         `enter` runs outside any transaction: a rollback would put back the organisation that
         the connection had before. The caller gives the connection back with `release`.
         """
+        return await self._entered(ENTER, user, session, organisation)
+
+    async def enter_by_ticket(self, token_hash: bytes) -> tuple[Connection, Record] | None:
+        """The same for whom the ticket was issued to; it is spent."""
+        return await self._entered(ENTER_BY_TICKET, token_hash)
+
+    async def _entered(self, door: str, *arguments: object) -> tuple[Connection, Record] | None:
         connection = await self._pool.acquire()
         try:
-            row = await connection.fetchrow(ENTER, user, session, organisation)
+            row = await connection.fetchrow(door, *arguments)
         except BaseException:
             self.release(connection, broken=True)
             raise

@@ -35,6 +35,7 @@ CURRENT_ORGANISATION = (
 SECRETS = {
     "users": ["password_hash"],
     "invites": ["token_hash"],
+    "tickets": ["token_hash"],
     "sessions": ["id", "refresh_hash", "previous_hash"],
 }
 

@@ -74,17 +74,23 @@ answered `{"type":"PONG"}`; what is no JSON is ignored.
 """,
         "parameters": [
             {
+                "name": "ticket",
+                "in": "query",
+                "description": "A ticket of POST /api/realtime/ticket. It works once.",
+                "schema": {"type": "string"},
+            },
+            {
                 "name": "token",
                 "in": "query",
-                "required": True,
-                "description": "An access token.",
+                "description": "An access token, in place of a ticket, which is to be preferred: "
+                "addresses end up in logs and histories.",
                 "schema": {"type": "string"},
-            }
+            },
         ],
         "responses": {
             "101": {"description": "The WebSocket is open."},
             "401": {
-                "description": "The token is missing, wrong or expired.",
+                "description": "Neither ticket nor token, or a wrong, used or expired one.",
                 "content": {
                     "text/plain": {
                         "schema": {"type": "string"},

@@ -15,7 +15,7 @@ from tenantry.asgi import Receive, Scope, Send
 from tenantry.db.database import Database, unreachable
 from tenantry.errors import NotFound, TokenInvalid, Unavailable
 from tenantry.realtime.hub import Hub
-from tenantry.tenancy.guards import enter
+from tenantry.tenancy.guards import enter, enter_by_ticket
 from tenantry.tenancy.tenant import Tenant
 from tenantry.tenancy.tokens import Tokens
 
@@ -87,21 +87,22 @@ class Gateway:
 
 
 async def authenticate(database: Database, tokens: Tokens, scope: Mapping[str, Any]) -> Tenant:
-    """Who connects, by the token of the query string. Raises `Refused`, `TenantryError`."""
+    """Who connects, by the query's ticket or token. Raises `Refused`, `TenantryError`."""
     if scope["path"] != "/ws":
         raise NotFound("There is no WebSocket at this address")
-    query: bytes = scope["query_string"]
-    token = parse_qs(query.decode("latin-1")).get("token")
-    if not token:
-        raise Refused("Missing token")
+    query = parse_qs(scope["query_string"].decode("latin-1"))
     try:
-        return await enter(database, tokens, token[0])
+        if ticket := query.get("ticket"):
+            return await enter_by_ticket(database, ticket[0])
+        if token := query.get("token"):
+            return await enter(database, tokens, token[0])
     except TokenInvalid:
-        raise Refused("Invalid or expired token") from None
+        raise Refused(f"Invalid or expired {'ticket' if ticket else 'token'}") from None
     except Exception as error:
         if not unreachable(error):
             raise
         raise Unavailable(headers={"retry-after": "2"}) from error
+    raise Refused("Missing token")
 
 
 async def _refuse(send: Send, refused: Refused) -> None:
@@ -149,7 +150,7 @@ async def _answer(socket: QueuedSocket, receive: Receive) -> None:
             socket.deliver(PONG)
 
 
-@get("/ws", public="The token is in the query string.", include_in_schema=False)
+@get("/ws", public="The ticket or token is in the query string.", include_in_schema=False)
 async def plain_request(
     request: Request[Any, Any, Any],
     database: NamedDependency[Database],

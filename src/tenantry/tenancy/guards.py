@@ -15,7 +15,7 @@ from litestar.types import Scope
 from tenantry.db.database import Database
 from tenantry.errors import Forbidden, TokenInvalid, TokenMissing
 from tenantry.tenancy.tenant import Role, Tenant
-from tenantry.tenancy.tokens import TokenError, Tokens
+from tenantry.tenancy.tokens import TokenError, Tokens, token_hash
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -54,6 +54,19 @@ async def enter(database: Database, tokens: Tokens, token: str) -> Tenant:
         role=authority["role"],
         last_seq=authority["last_seq"],
     )
+
+
+async def enter_by_ticket(database: Database, ticket: str) -> Tenant:
+    """The tenant that a ticket was issued to; the ticket is spent.
+
+    Raises:
+        TokenInvalid: unknown, used or expired, or its session or membership has ended.
+    """
+    entered = await database.enter_by_ticket(token_hash(ticket))
+    if entered is None:
+        raise TokenInvalid
+    connection, found = entered
+    return Tenant(connection, **found)
 
 
 async def _enter(scope: Scope) -> Tenant:
