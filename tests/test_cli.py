@@ -177,10 +177,20 @@ class TestCheck:
         assert "✓ public.activities" in run.stdout
         assert "ALTER TABLE public.invites FORCE ROW LEVEL SECURITY" in run.stdout
 
-    def test_says_that_a_database_cannot_be_reached(self) -> None:
-        run = tenantry("check", environment={"DATABASE_URL": "postgresql://x@127.0.0.1:9/x"})
+    @pytest.mark.parametrize("command", ["check", "migrate"])
+    @pytest.mark.parametrize(
+        ("url", "sentence"),
+        [
+            ("postgresql://x@127.0.0.1:9/x", "cannot be reached"),
+            ("postgresql://x@127.0.0.1:port/x", "DATABASE_URL cannot be read"),
+        ],
+    )
+    def test_says_that_a_database_cannot_be_reached(
+        self, command: str, url: str, sentence: str
+    ) -> None:
+        run = tenantry(command, environment={"DATABASE_URL": url})
         assert run.returncode == 1
-        assert "cannot be reached" in run.stderr
+        assert sentence in run.stderr
         assert "Traceback" not in run.stderr
 
 

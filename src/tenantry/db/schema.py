@@ -21,6 +21,8 @@ HEAD = max(file.name.split("_")[0] for file in VERSIONS.glob("[0-9]*.py"))
 
 ADVISORY_LOCK = 7_236_641_102
 SCRAM_ITERATIONS = 4096
+# Answers of a database that runs, which waiting does not change.
+REFUSALS = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 PATIENCE = 30.0  # seconds that a database may take to start
 
 
@@ -61,13 +63,7 @@ async def bring_up_to_date(
     owner_url: str, *, say: Callable[[str], None], patience: float = 0
 ) -> None:
     """Migrate the database, if that is needed. Raises `SchemaError`."""
-    try:
-        connection = await connect(owner_url)
-    except SchemaError:
-        if not patience:
-            raise
-        say("Waiting for the database …")
-        connection = await connect(owner_url, patience=patience)
+    connection = await connect(owner_url, say=say, patience=patience)
     try:
         found = await version(connection)
         may_migrate = await _is_owner(connection)
@@ -104,20 +100,27 @@ async def migrate(owner_url: str) -> None:
         raise SchemaError(f"The migrations failed.\n{output.decode(errors='replace').strip()}")
 
 
-async def connect(url: str, *, patience: float = 0) -> Connection:
+async def connect(
+    url: str, *, say: Callable[[str], None] | None = None, patience: float = 0
+) -> Connection:
     """Connect to a database that may still be starting. Raises `SchemaError`."""
     deadline = asyncio.get_running_loop().time() + patience
     while True:
         try:
             return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
+        except ValueError as error:
+            raise SchemaError(f"DATABASE_URL cannot be read: {error}.") from error
         except Exception as error:
             if not unreachable(error):
                 raise
-            if asyncio.get_running_loop().time() > deadline:
+            if isinstance(error, REFUSALS) or asyncio.get_running_loop().time() > deadline:
                 raise SchemaError(
                     f"The database of DATABASE_URL cannot be reached: {error}. "
                     "Check that it runs, and the host, name and password in the URL."
                 ) from error
+            if say:
+                say("Waiting for the database …")
+                say = None  # once is enough
             await asyncio.sleep(0.5)
 
 
