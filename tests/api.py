@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import httpx
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 PASSWORD = "correct horse battery"
 PATIENCE = 10.0  # seconds until something that must happen counts as not happening
@@ -173,3 +174,12 @@ class Listener:
 
 def connect_socket(url: str, path: str) -> connect:
     return connect(url.replace("http", "ws", 1) + path, proxy=None)
+
+
+async def handshake_refused(api: Api, path: str) -> tuple[int, str]:
+    """The status and text with which a WebSocket's handshake is refused."""
+    with pytest.raises(InvalidStatus) as refusal:
+        async with connect_socket(api.url, path):
+            pass
+    response = refusal.value.response
+    return response.status_code, (response.body or b"").decode()

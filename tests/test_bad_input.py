@@ -17,7 +17,6 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from uuid_utils.compat import uuid4
 
-from tenantry import edge, protocols
 from tenantry.auth.slugs import MAX_LENGTH, slug_of
 from tenantry.inputs import Email, field_errors
 from tests.api import PASSWORD, Api, connect_socket, ok, refused, unique_email
@@ -123,59 +122,6 @@ class TestBodies:
             ok(answer, 201)  # a password is bytes to be hashed, whatever they are
         else:
             assert [item["field"] for item in refused(answer, 422)["fields"]] == [field]
-
-
-class TestConnections:
-    """What comes before there is a request."""
-
-    @staticmethod
-    async def raw(api: Api, *parts: bytes) -> bytes:
-        """Send these bytes; gives everything that is answered until the server closes."""
-        url = httpx.URL(api.url)
-        reader, writer = await asyncio.open_connection(url.host, url.port)
-        async with asyncio.timeout(10):
-            for part in parts:
-                writer.write(part)
-                await writer.drain()
-            answer = await reader.read()
-        writer.close()
-        return answer
-
-    async def test_with_an_endless_head_are_refused(self, api: Api) -> None:
-        for start in (b"GET /health HTTP/1.1\r\nx-big: ", b"GET /"):
-            answer = await self.raw(api, start, b"a" * 66_000)
-            assert answer.startswith(b"HTTP/1.1 431 ")
-            assert b'"code":"HEAD_TOO_LARGE"' in answer
-
-    async def test_with_a_large_body_are_no_large_heads(self, api: Api) -> None:
-        body = b'{"email":"' + b"a" * 300_000 + b'"}'
-        refused(await api.http.post("/api/auth/login", content=body), 422)
-
-    @pytest.mark.parametrize(
-        "line", [b"NONSENSE\r\n\r\n", b"FOO / HTTP/1.1\r\n\r\n", b"\x16\x03\x01"]
-    )
-    async def test_that_are_no_http_are_refused_in_the_envelope(
-        self, api: Api, line: bytes
-    ) -> None:
-        answer = await self.raw(api, line)
-        assert answer.startswith(b"HTTP/1.1 400 ")
-        assert b'"success":false' in answer
-
-    async def test_that_say_nothing_are_closed(
-        self, api: Api, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(protocols, "HEAD_TIMEOUT", 0.05)
-        assert await self.raw(api) == b""
-        assert await self.raw(api, b"GET /health HTTP/1.1\r\n") == b""
-
-    async def test_with_a_body_that_does_not_come_are_told_so(
-        self, api: Api, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(edge, "BODY_TIMEOUT", 0.05)
-        head = b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"
-        answer = await self.raw(api, head, b"{")
-        assert answer.startswith(b"HTTP/1.1 408 ")
-        assert b'"code":"BODY_TOO_SLOW"' in answer
 
 
 class TestPaths:
