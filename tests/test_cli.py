@@ -170,10 +170,15 @@ class TestMigrate:
 
 class TestCheck:
     async def test_fails_naming_the_table_and_the_mend(self, owner_url: str, owner: Db) -> None:
-        await owner.execute("ALTER TABLE invites NO FORCE ROW LEVEL SECURITY")
+        await owner.execute("""
+            ALTER TABLE invites NO FORCE ROW LEVEL SECURITY;
+            GRANT TRUNCATE ON memberships TO tenantry_runtime;
+            GRANT SELECT ON tickets TO tenantry_runtime;
+        """)
         run = tenantry("check", environment={"DATABASE_URL": owner_url, "COLUMNS": "200"})
         assert run.returncode == 1
-        assert "✗ public.invites" in run.stdout
+        for broken in ("invites", "memberships", "tickets"):
+            assert f"✗ public.{broken}" in run.stdout
         assert "✓ public.activities" in run.stdout
         assert "ALTER TABLE public.invites FORCE ROW LEVEL SECURITY" in run.stdout
 

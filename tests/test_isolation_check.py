@@ -47,7 +47,7 @@ async def test_finds_nothing_wrong_with_the_migrations(owner: Db, runtime: Db) -
                ALTER TABLE projects ADD UNIQUE (id);
                ALTER TABLE tasks ADD CONSTRAINT of_project FOREIGN KEY (project)
                    REFERENCES projects (id)""",
-            "tasks",
+            "public.tasks",
             "of_project to projects lacks the organisation",
         ),
         (
@@ -57,18 +57,18 @@ async def test_finds_nothing_wrong_with_the_migrations(owner: Db, runtime: Db) -
         ),
         (
             "GRANT SELECT ON users TO tenantry_runtime",
-            "users.password_hash",
+            "public.users.password_hash",
             "only the doors may",
         ),
         (
             """CREATE POLICY more ON sessions USING (true);
                GRANT SELECT (id) ON sessions TO tenantry_runtime""",
-            "sessions.id",
+            "public.sessions.id",
             "only the doors may",
         ),
         (
             "GRANT SELECT (token_hash) ON invites TO {login}",
-            "invites.token_hash",
+            "public.invites.token_hash",
             "only the doors may",
         ),
         (
@@ -82,7 +82,7 @@ async def test_finds_nothing_wrong_with_the_migrations(owner: Db, runtime: Db) -
             "{login}",
             "may create schemas",
         ),
-        ("GRANT TRUNCATE ON activities TO tenantry_runtime", "activities", "TRUNCATE"),
+        ("GRANT TRUNCATE ON activities TO tenantry_runtime", "public.activities", "TRUNCATE"),
         (
             "GRANT CREATE ON SCHEMA public TO tenantry_runtime",
             "tenantry_runtime",
@@ -90,19 +90,19 @@ async def test_finds_nothing_wrong_with_the_migrations(owner: Db, runtime: Db) -
         ),
         (
             "CREATE TABLE settings (key text); GRANT SELECT ON settings TO tenantry_runtime",
-            "settings",
+            "public.settings",
             "no forced row-level security",
         ),
         (
             """CREATE VIEW everybody AS SELECT * FROM users;
                GRANT SELECT ON everybody TO tenantry_runtime""",
-            "everybody",
+            "public.everybody",
             "a view runs with its owner's rights",
         ),
         (
             """CREATE MATERIALIZED VIEW everybody AS SELECT email FROM users;
                GRANT SELECT ON everybody TO tenantry_runtime""",
-            "everybody",
+            "public.everybody",
             "a materialised view has no policies",
         ),
         (

@@ -11,7 +11,7 @@ import msgspec
 
 from tenantry.errors import FieldError
 
-# `$` alone would let a line end follow, in Python.
+# Both patterns end in `$(?!\n)`, as `$` alone would let a line end follow in Python.
 # Text for people: no control characters, at least two visible ones, spaces around it ignored.
 _NAME = r"^ *[^\x00-\x20\x7f][^\x00-\x1f\x7f]*[^\x00-\x20\x7f] *$(?!\n)"
 # The addresses that browsers take (HTML Living Standard, 4.10.5.1.5), with a dot in the domain.

@@ -14,7 +14,7 @@ from tenantry.tenancy.tokens import Claims, TokenError, Tokens, first_refresh_id
 # How long the same refresh may be asked again: for tabs, and answers that got lost.
 GRACE = timedelta(seconds=10)
 
-OPEN = "SELECT organisation_id, role, opened_at FROM tenantry.open_session($1, $2, $3, $4)"
+OPEN = "SELECT organisation_id, opened_at FROM tenantry.open_session($1, $2, $3, $4)"
 WHO = """
 SELECT users.id, users.name, users.email, memberships.role,
        organisations.id AS organisation_id, organisations.name AS organisation_name,

@@ -33,9 +33,10 @@ def command(data: Path | None) -> None:
         settings = load(data=data)
         with owner_of(settings.database_url, settings.data) as url:
             tables, faults = asyncio.run(inspect(url))
-    broken = {fault.what for fault in faults}
     for table in tables:
-        mark = "[bold red]✗[/]" if table in broken else "[bold green]✓[/]"
+        # A fault's what is the table itself, or one of its columns.
+        broken = any(f"{fault.what}.".startswith(f"{table}.") for fault in faults)
+        mark = "[bold red]✗[/]" if broken else "[bold green]✓[/]"
         out.print(f"{mark} {table}")
     if not faults:
         out.print(

@@ -1,4 +1,7 @@
-"""What the isolation check asks of PostgreSQL's catalogue. $1 is the runtime role or its oid."""
+"""What the isolation check asks of PostgreSQL's catalogue. $1 is the runtime role or its oid.
+
+Tables are always named with their schema.
+"""
 
 TABLES = """
 -- Every table of ours and of whoever builds on us, with what its isolation hangs on.
@@ -42,7 +45,7 @@ SELECT format('%I.%I', n.nspname, c.relname)          AS name,
 
 FOREIGN_KEYS = """
 -- Foreign keys, with the pairs of columns that they compare.
-SELECT k.conrelid::regclass::text  AS name,
+SELECT format('%I.%I', n.nspname, c.relname) AS name,
        k.conname                   AS constraint,
        k.confrelid::regclass::text AS target,
        ARRAY(SELECT a.attname || '=' || b.attname
@@ -54,6 +57,8 @@ SELECT k.conrelid::regclass::text  AS name,
        EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.confrelid
                   AND a.attname = 'organisation_id') AS between_tenant_tables
   FROM pg_constraint k
+  JOIN pg_class c ON c.oid = k.conrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE k.contype = 'f'
  ORDER BY 1, 2
 """
@@ -84,7 +89,7 @@ SELECT r.oid, r.rolname AS name, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.
 """
 
 SECRET_COLUMNS = """
-SELECT format('%s.%s', a.attrelid::regclass, a.attname) AS name
+SELECT format('public.%I.%I', secret.relation, a.attname) AS name
   FROM unnest($2::text[], $3::text[]) AS secret (relation, attribute)
   JOIN pg_attribute a ON a.attrelid = to_regclass('public.' || secret.relation)
                      AND a.attname = secret.attribute
@@ -100,7 +105,7 @@ SELECT pg_get_function_sqlbody(p.oid) AS body, p.prosecdef AS definer
 
 RIGHTS = """
 -- Rights of the runtime role that no policy governs.
-SELECT c.oid::regclass::text AS name, right_.name AS "right"
+SELECT format('%I.%I', n.nspname, c.relname) AS name, right_.name AS "right"
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
  CROSS JOIN unnest(ARRAY['TRUNCATE', 'REFERENCES', 'TRIGGER']) AS right_ (name)
@@ -112,7 +117,7 @@ SELECT c.oid::regclass::text AS name, right_.name AS "right"
 
 UNGUARDED = """
 -- Relations that the runtime role can read or write although no policy of its own stands there.
-SELECT c.oid::regclass::text AS name, c.relkind::text AS kind
+SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind::text AS kind
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')

@@ -25,7 +25,6 @@ DOOR = "tenantry_door"
 # What a permissive policy must say, as PostgreSQL prints it.
 CURRENT = "( SELECT tenantry.current_organisation() AS current_organisation)"
 
-
 # How the policies' question is answered, as PostgreSQL prints the function's body.
 CURRENT_ORGANISATION = (
     "RETURN (NULLIF(current_setting('tenantry.organisation_id'::text, true), ''::text))::uuid"
@@ -41,7 +40,7 @@ SECRETS = {
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Something that breaks the isolation: `what` is a table, role or function."""
+    """Something that breaks the isolation: `what` is a table, column, role or function."""
 
     what: str
     problem: str

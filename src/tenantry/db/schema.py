@@ -143,12 +143,7 @@ async def _ensure_login(connection: Connection, owner_url: str, secret: str) -> 
     quoted = await _quoted(connection, login)
     if not await connection.fetchval("SELECT to_regrole($1)", quoted):
         await connection.execute(f"CREATE ROLE {quoted} LOGIN IN ROLE tenantry_runtime")
-    await connection.execute(
-        f"ALTER ROLE {quoted} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS "
-        f"PASSWORD '{_scram_verifier(password)}'"
-        if await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
-        else f"ALTER ROLE {quoted} LOGIN PASSWORD '{_scram_verifier(password)}'"
-    )
+    await connection.execute(f"ALTER ROLE {quoted} PASSWORD '{_scram_verifier(password)}'")
     await connection.execute(
         f"GRANT CONNECT ON DATABASE {await _quoted(connection, database)} TO {quoted}"
     )

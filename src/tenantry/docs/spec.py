@@ -30,6 +30,7 @@ from tenantry.errors import (
     TokenMissing,
     TooLarge,
     TooMany,
+    TooSlow,
     Unavailable,
 )
 from tenantry.reply import ErrorReply, error_reply
@@ -202,7 +203,7 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schema: Any)
         if admin in guards:
             errors.append(Forbidden)
     if "requestBody" in operation:
-        errors += [BadRequest, TooLarge]
+        errors += [BadRequest, TooSlow, TooLarge]
     if "requestBody" in operation or operation.get("parameters"):
         errors.append(Invalid)
     errors.append(TooMany)

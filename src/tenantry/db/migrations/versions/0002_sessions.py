@@ -101,13 +101,13 @@ END;
 -- open_session: a login in the person's first organisation. Null: they are in none.
 CREATE FUNCTION tenantry.open_session(
     _session uuid, _user uuid, _refresh_hash bytea, _lifetime interval,
-    OUT organisation_id uuid, OUT role text, OUT opened_at timestamptz
+    OUT organisation_id uuid, OUT opened_at timestamptz
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     -- The person before the sessions, as whoever closes the account locks them.
     PERFORM FROM users WHERE users.id = _user FOR KEY SHARE;
-    SELECT memberships.organisation_id, memberships.role, now()
-      INTO open_session.organisation_id, open_session.role, open_session.opened_at
+    SELECT memberships.organisation_id, now()
+      INTO open_session.organisation_id, open_session.opened_at
       FROM memberships
      WHERE memberships.user_id = _user AND memberships.removed_at IS NULL
      ORDER BY memberships.created_at
