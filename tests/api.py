@@ -50,6 +50,17 @@ def unique_email(name: str = "somebody") -> str:
     return f"{name}.{secrets.token_hex(6)}@example.com"
 
 
+def registration(**changes: Any) -> dict[str, Any]:
+    """The body of a registration that succeeds, but for the changes."""
+    return {
+        "name": "Ada Lovelace",
+        "email": unique_email(),
+        "password": PASSWORD,
+        "organisationName": "Analytical Engines",
+        **changes,
+    }
+
+
 class Api:
     """Somebody who is not signed in."""
 
@@ -73,13 +84,7 @@ class Api:
 
     async def register(self, name: str = "Ada Lovelace", **changes: Any) -> "Account":
         """A new organisation's admin."""
-        body = {
-            "name": name,
-            "email": unique_email("admin"),
-            "password": PASSWORD,
-            "organisationName": "Analytical Engines",
-            **changes,
-        }
+        body = registration(name=name, **changes)
         return Account(self, ok(await self.post("/api/auth/register", **body), 201))
 
     async def login(self, email: str, password: str = PASSWORD) -> "Account":

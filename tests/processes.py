@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,8 +74,17 @@ def serving(
     *arguments: str, environment: Mapping[str, str], cwd: Path | None = None
 ) -> Iterator[Served]:
     """`tenantry serve` on a free port; stopped at the end if it still runs."""
+    with running([TENANTRY, "serve", *arguments, "--port", "0"], environment, cwd) as server:
+        yield server
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: Mapping[str, str], cwd: Path | None
+) -> Iterator[Served]:
+    """A command that serves, with no other setting than these."""
     with subprocess.Popen(
-        [TENANTRY, "serve", "--port", "0", *arguments],
+        command,
         env=clean_environment(**environment),
         cwd=cwd,
         stdout=subprocess.PIPE,

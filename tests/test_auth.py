@@ -9,18 +9,8 @@ from asyncpg import Connection, Record
 from pwdlib.hashers.bcrypt import BcryptHasher
 
 from tenantry.passwords import Passwords
-from tests.api import PASSWORD, Account, Api, ok, refused, unique_email
+from tests.api import PASSWORD, Account, Api, ok, refused, registration, unique_email
 from tests.conftest import Serve
-
-
-def registration(**changes: str) -> dict[str, str]:
-    return {
-        "name": "Ada Lovelace",
-        "email": unique_email(),
-        "password": PASSWORD,
-        "organisationName": "Analytical Engines",
-        **changes,
-    }
 
 
 class TestRegister:

@@ -19,7 +19,7 @@ from uuid_utils.compat import uuid4
 
 from tenantry.auth.slugs import MAX_LENGTH, slug_of
 from tenantry.inputs import Email, field_errors
-from tests.api import PASSWORD, Api, connect_socket, ok, refused, unique_email
+from tests.api import Api, connect_socket, ok, refused, registration, unique_email
 from tests.conftest import SECRET
 
 fuzzing = settings(
@@ -62,13 +62,7 @@ class TestBodies:
 
     async def test_with_a_line_end_behind_a_name_or_an_address(self, api: Api) -> None:
         for field, value in (("name", "Ada\n"), ("email", unique_email() + "\n")):
-            body = {
-                "name": "Ada Lovelace",
-                "email": unique_email(),
-                "password": PASSWORD,
-                "organisationName": "Engines",
-                field: value,
-            }
+            body = registration(**{field: value})
             refused(await api.post("/api/auth/register", **body), 422)
 
     async def test_with_thousands_of_unknown_fields_get_a_short_answer(self, api: Api) -> None:
@@ -110,13 +104,7 @@ class TestBodies:
     @pytest.mark.parametrize("field", ["name", "email", "password", "organisationName"])
     @pytest.mark.parametrize("value", ["nul\x00nul@x.co", "\x00" * 12, 12, None, [], {}])
     async def test_with_unfit_fields(self, api: Api, field: str, value: object) -> None:
-        body = {
-            "name": "Ada Lovelace",
-            "email": unique_email(),
-            "password": PASSWORD,
-            "organisationName": "Engines",
-            field: value,
-        }
+        body = registration(**{field: value})
         answer = await api.post("/api/auth/register", **body)
         if field == "password" and isinstance(value, str):
             ok(answer, 201)  # a password is bytes to be hashed, whatever they are

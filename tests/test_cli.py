@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tenantry.db import schema
-from tests.api import PASSWORD, ok, unique_email
+from tests.api import PASSWORD, ok, registration, unique_email
 from tests.conftest import REFRESH_SECRET, SECRET, UNLIMITED, of_database
 from tests.processes import serving, tenantry
 
@@ -24,8 +24,7 @@ SECRETS = {"JWT_ACCESS_SECRET": SECRET, "JWT_REFRESH_SECRET": REFRESH_SECRET}
 
 
 def register(url: str, email: str) -> httpx.Response:
-    body = {"name": "Ada", "email": email, "password": PASSWORD, "organisationName": "Engines"}
-    return httpx.post(f"{url}/api/auth/register", json=body)
+    return httpx.post(f"{url}/api/auth/register", json=registration(email=email))
 
 
 def login(url: str, email: str) -> httpx.Response:

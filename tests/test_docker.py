@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tenantry.settings import COMPOSE_VARIABLES, load, variables
-from tests.processes import Served, clean_environment
+from tests.processes import running
 
 ROOT = Path(__file__).parent.parent
 KNOWN = {field.metadata["name"] for field in variables()} | set(COMPOSE_VARIABLES)
@@ -83,17 +83,10 @@ class TestImage:
         }
         command = [*entry["ENTRYPOINT"], *entry["CMD"], "--port", "0"]
         command[command.index("0.0.0.0")] = "127.0.0.1"
-        with subprocess.Popen(
-            [tmp_path / "venv" / "bin" / command[0], *command[1:]],
-            env=clean_environment(DATABASE_URL=owner_url, TENANTRY_DATA=str(tmp_path / "data")),
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process:
-            server = Served(process)
+        program = str(tmp_path / "venv" / "bin" / command[0])
+        environment = {"DATABASE_URL": owner_url, "TENANTRY_DATA": str(tmp_path / "data")}
+        with running([program, *command[1:]], environment, tmp_path) as server:
             answer = httpx.get(f"{server.url}/ready")
-            server.stop()
         assert answer.status_code == 200
 
 

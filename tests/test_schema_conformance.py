@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api import PASSWORD, unique_email
+from tests.api import registration
 from tests.conftest import UNLIMITED
 from tests.processes import serving
 
@@ -20,13 +20,7 @@ def test_every_answer_is_as_the_document_says(
 ) -> None:
     """Once without `logout`, which ends the session that the rest needs, and once with it alone."""
     with serving(environment={"DATABASE_URL": runtime_url, **UNLIMITED}, cwd=tmp_path) as server:
-        body = {
-            "name": "Ada Lovelace",
-            "email": unique_email(),
-            "password": PASSWORD,
-            "organisationName": "Analytical Engines",
-        }
-        answer = httpx.post(f"{server.url}/api/auth/register", json=body)
+        answer = httpx.post(f"{server.url}/api/auth/register", json=registration())
         token = answer.json()["data"]["accessToken"]
         run = subprocess.run(
             [
