@@ -143,15 +143,32 @@ class Account:
         return data
 
     @asynccontextmanager
-    async def socket(self) -> AsyncIterator["Listener"]:
+    async def socket(self, after: int | None = None) -> AsyncIterator["Listener"]:
         """An open socket, past its CONNECTED."""
-        async with connect_socket(self.api.url, f"/ws?token={self.token}") as connection:
+        query = "" if after is None else f"&after={after}"
+        async with connect_socket(self.api.url, f"/ws?token={self.token}{query}") as connection:
             listener = Listener(connection)
-            assert (await listener.next())["type"] == "CONNECTED"
+            listener.connected = await listener.next()
+            assert listener.connected["type"] == "CONNECTED"
             yield listener
+
+    @asynccontextmanager
+    async def events(self, **headers: str) -> AsyncIterator["Source"]:
+        """The stream as server-sent events, from its first message on."""
+        headers = {"authorization": f"Bearer {self.token}", **headers}
+        async with self.api.http.stream("GET", "/api/events", headers=headers) as answer:
+            assert answer.status_code == 200
+            yield Source(answer)
+
+    async def present(self) -> dict[str, int]:
+        """How many connections each name has."""
+        answer = ok(await self.get("/api/realtime/presence"), message="Presence fetched")
+        return {one["name"]: one["connections"] for one in answer}
 
 
 class Listener:
+    connected: dict[str, Any]
+
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
 
@@ -177,8 +194,29 @@ class Listener:
         return self.connection.close_code, self.connection.close_reason
 
 
-def connect_socket(url: str, path: str) -> connect:
-    return connect(url.replace("http", "ws", 1) + path, proxy=None)
+class Source:
+    """A stream of server-sent events."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self.answer = answer
+        self._lines = answer.aiter_lines()
+
+    async def next(self) -> dict[str, str]:
+        """The fields of the next event."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(PATIENCE):
+            async for line in self._lines:
+                if line.startswith(":"):
+                    continue
+                if not line and fields:
+                    return fields
+                name, _, value = line.partition(": ")
+                fields[name] = value
+        return fields
+
+
+def connect_socket(url: str, path: str, **options: Any) -> connect:
+    return connect(url.replace("http", "ws", 1) + path, proxy=None, **options)
 
 
 async def handshake_refused(api: Api, path: str) -> tuple[int, str]:

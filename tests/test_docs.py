@@ -28,6 +28,8 @@ CONTRACT = {
     "get /health": {"200"},
     "get /ready": {"200", "503"},
     "post /api/realtime/ticket": {"201", "401"},
+    "get /api/realtime/presence": {"200", "401"},
+    "get /api/events": {"200", "401", "422", "429"},
     "get /docs": {"200"},
     "get /docs/spec": {"200"},
     "get /ws": {"101", "401", "429"},

@@ -1,6 +1,7 @@
 """Isolation: as the server's role, without a WHERE, on every tenant table of the catalogue."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -16,6 +17,10 @@ from tenantry.docs.spec import document, undeclared
 from tests.api import Account, Api, ok
 
 Db: TypeAlias = "Connection[Record]"
+
+
+# What handlers are given by the server.
+DEPENDENCIES = ["tenant", "database", "hub", "tokens", "passwords", "settings"]
 
 
 async def enter(connection: Db, organisation: str) -> None:
@@ -34,8 +39,10 @@ async def populated(api: Api) -> Account:
 
 
 @pytest.fixture
-async def two(fresh: Api) -> tuple[Account, Account]:
-    return await populated(fresh), await populated(fresh)
+async def two(fresh: Api) -> AsyncIterator[tuple[Account, Account]]:
+    one, other = await populated(fresh), await populated(fresh)
+    async with one.socket(), other.socket():
+        yield one, other
 
 
 class TestUnfilteredStatements:
@@ -142,17 +149,18 @@ async def test_the_server_cannot_read_hashes_or_sessions(runtime: Db) -> None:
 class TestRoutes:
     """Organisation B calls every route of the document with A's ids.
 
-    But logout: it ends the caller's own session, and has a test that it ends nobody else's.
+    But logout, which ends the caller's own session, and has a test that it ends nobody else's;
+    and the stream, which has no end, and a test that it carries nobody else's events.
     """
 
     @staticmethod
     def operations() -> list[tuple[str, str, dict[str, Any]]]:
-        spec = document(ROUTES, ["tenant", "database", "tokens", "passwords"])
+        spec = document(ROUTES, DEPENDENCIES)
         return [
             (method.upper(), path, operation)
             for path, item in spec["paths"].items()
             for method, operation in item.items()
-            if "security" in operation and operation["operationId"] != "logout"
+            if "security" in operation and operation["operationId"] not in ("logout", "listen")
         ]
 
     async def test_of_another_organisation_see_and_change_nothing(
@@ -206,8 +214,7 @@ class TestRoutes:
         ]
 
     def test_have_a_guard_or_a_declared_reason_to_be_public(self) -> None:
-        names = ["tenant", "database", "tokens", "passwords"]
-        nothing = {name: Provide(lambda: None, sync_to_thread=False) for name in names}
+        nothing = {name: Provide(lambda: None, sync_to_thread=False) for name in DEPENDENCIES}
         assert (
             undeclared(
                 Litestar(ROUTES, dependencies=nothing, openapi_config=None, logging_config=None)

@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from asyncpg import Connection, Record
 
-from tenantry.realtime import gateway
 from tests.api import Account, Api, connect_socket, handshake_refused, ok
 from tests.conftest import Serve
 
@@ -39,6 +37,7 @@ class TestHandshake:
             assert json.loads(await connection.recv()) == {
                 "type": "CONNECTED",
                 "payload": {"message": "Connected to real-time channel"},
+                "seq": 1,
             }
 
     async def test_refuses_in_plain_text(self, api: Api) -> None:
@@ -275,20 +274,3 @@ class TestClose:
             assert (await socket.closed())[0] == 4001
             await untouched.connection.send('{"type":"PING"}')
             assert await untouched.next() == {"type": "PONG"}
-
-    async def test_cuts_off_a_client_that_does_not_read(self) -> None:
-        socket = gateway.QueuedSocket(uuid4(), uuid4(), uuid4(), 0)
-        never = asyncio.Event()
-
-        async def receive() -> Any:
-            await never.wait()
-
-        async def send(_: Any) -> None:
-            await never.wait()
-
-        conversation = asyncio.ensure_future(gateway.converse(socket, receive, send))
-        for number in range(gateway.BUFFER + 1):
-            socket.deliver(str(number))
-        async with asyncio.timeout(10):
-            await conversation
-        assert socket.closing.result()[0] == 1013

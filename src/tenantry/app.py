@@ -42,9 +42,10 @@ from tenantry.inputs import field_errors
 from tenantry.organisations.routes import router as organisations
 from tenantry.passwords import Passwords
 from tenantry.ratelimit import RateLimiter
+from tenantry.realtime import routes as realtime
 from tenantry.realtime.gateway import Gateway, plain_request
+from tenantry.realtime.heartbeat import Heartbeat
 from tenantry.realtime.hub import Hub
-from tenantry.realtime.tickets import router as tickets
 from tenantry.reply import ErrorReply, error_reply
 from tenantry.settings import Settings
 from tenantry.tenancy.guards import provide_tenant
@@ -58,7 +59,7 @@ ROUTES: list[ControllerRouterHandler] = [
     organisations,
     users,
     activities,
-    tickets,
+    *realtime.routers,
     plain_request,
     health,
     ready,
@@ -74,15 +75,18 @@ def create_app(config: Settings) -> asgi.App:
     database = Database(config.database_url)
     tokens = Tokens(config)
     passwords = Passwords(config.password_min_length)
-    hub = Hub(database)
+    hub = Hub(database, config)
+    heartbeat = Heartbeat()
     limiter = RateLimiter(config)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         hub.start()
+        heartbeat.start()
         try:
             yield
         finally:
+            heartbeat.stop()
             await hub.stop()
             passwords.close()
             await limiter.close()
@@ -90,7 +94,9 @@ def create_app(config: Settings) -> asgi.App:
 
     dependencies = {
         "database": Provide(lambda: database, sync_to_thread=False),
+        "hub": Provide(lambda: hub, sync_to_thread=False),
         "passwords": Provide(lambda: passwords, sync_to_thread=False),
+        "settings": Provide(lambda: config, sync_to_thread=False),
         "tenant": Provide(provide_tenant, sync_to_thread=False),
         "tokens": Provide(lambda: tokens, sync_to_thread=False),
     }
@@ -116,9 +122,11 @@ def create_app(config: Settings) -> asgi.App:
         openapi_config=None,
         logging_config=None,
     )
-    gateway = Gateway(database, tokens, hub)
+    gateway = Gateway(database, tokens, hub, heartbeat, config)
 
     async def by_kind(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        if scope["type"] == "lifespan":
+            scope["state"]["hub"] = hub  # for the protocols, which hear of a shutdown first
         app = gateway if scope["type"] == "websocket" else cast(asgi.App, application)
         await app(scope, receive, send)
 

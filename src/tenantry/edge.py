@@ -72,6 +72,7 @@ class Edge:
             raise
         finally:
             exchange.leave_tenant()
+            exchange.state.pop("at_end", _nothing)()
             exchange.log()
 
 
@@ -91,6 +92,7 @@ class Exchange:
         self.method = scope.get("method", "WEBSOCKET")
         self.state = self.scope.setdefault("state", {})
         self.state["request_id"] = self.request_id
+        self.state["head"] = self.method == "HEAD"
 
     async def run(self) -> None:
         client = self.scope["client"]
@@ -210,6 +212,10 @@ class Exchange:
             organisation=self.state.get("organisation_id"),
             user=self.state.get("user_id"),
         )
+
+
+def _nothing() -> None:
+    pass
 
 
 def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:

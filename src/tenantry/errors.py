@@ -177,6 +177,16 @@ class MemberUnknown(NotFound):
     code, message = "MEMBER_UNKNOWN", "User not found in this organisation"
 
 
+class TooManyConnections(TooMany):
+    code = "TOO_MANY_CONNECTIONS"
+    message = "Too many connections are open; close one first"
+
+
+class OriginNotAllowed(Forbidden):
+    code = "ORIGIN_NOT_ALLOWED"
+    message = "Pages of this origin may not connect; its address belongs into CORS_ORIGINS"
+
+
 class TooManyAuthAttempts(TooMany):
     code = "TOO_MANY_AUTH_ATTEMPTS"
     message = "Too many auth attempts, please try again later"

@@ -1,16 +1,13 @@
 """uvicorn's protocols, with the bounds that it leaves to a proxy.
 
-A request's head may be 64 KiB and take ten seconds; what is no HTTP is refused in the envelope; a
-WebSocket whose client does not read is cut, since its close would wait behind what is not read.
+A request's head may be 64 KiB and take ten seconds; what is no HTTP is refused in the envelope.
 """
 
 import asyncio
-from typing import Any
 
 import msgspec
 from uuid_utils.compat import uuid7
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from tenantry.errors import BadRequest, HeadTooLarge, TenantryError
 from tenantry.reply import error_reply
@@ -33,6 +30,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        self.app_state["hub"].drain()  # or an event stream under way would not end
+        super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -77,13 +78,3 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
-
-
-class CuttingWebSocketProtocol(WebSocketsSansIOProtocol):
-    """A WebSocket that is closed at once where its client has stopped reading."""
-
-    async def send(self, message: Any) -> None:
-        if message["type"] == "websocket.close" and not self.writable.is_set():
-            self.transport.abort()
-            return
-        await super().send(message)

@@ -21,7 +21,8 @@ from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 
 from tenantry.db import embedded, schema
-from tenantry.protocols import BoundedHttpProtocol, CuttingWebSocketProtocol
+from tenantry.protocols import BoundedHttpProtocol
+from tenantry.realtime.websocket import WebSocketProtocol
 from tenantry.settings import Settings, require_secrets
 
 SHUTDOWN_PATIENCE = 10  # seconds that requests under way are given to end
@@ -119,9 +120,8 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
         "lifespan": "on",
         "timeout_graceful_shutdown": SHUTDOWN_PATIENCE,
         "http": BoundedHttpProtocol,
-        "ws": CuttingWebSocketProtocol,
+        "ws": WebSocketProtocol,
         "ws_max_size": MAX_MESSAGE,
-        "ws_per_message_deflate": False,
     }
 
 

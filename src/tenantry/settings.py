@@ -133,7 +133,7 @@ class Settings:
         "REDIS_URL",
         None,
         _url("redis", "rediss", "redis+unix"),
-        "Redis or Valkey, to share rate limits between processes and nodes",
+        "Redis or Valkey, to share rate limits and wake-ups between processes and nodes",
         secret=True,
     )
     data: Path = _variable(
@@ -176,6 +176,30 @@ class Settings:
         parse("10/minute"),
         _rate,
         "requests of one client under /api/auth; off lifts it",
+    )
+    connections_per_user: int = _variable(
+        "CONNECTIONS_PER_USER",
+        1_000,
+        _integer(1, 1_000_000),
+        "event streams that one member may have open on one process",
+    )
+    connections_per_organisation: int = _variable(
+        "CONNECTIONS_PER_ORGANISATION",
+        10_000,
+        _integer(1, 1_000_000),
+        "event streams that one organisation may have open on one process",
+    )
+    messages_per_second: int = _variable(
+        "MESSAGES_PER_SECOND",
+        100,
+        _integer(1, 1_000_000),
+        "messages that a client may send on one WebSocket in a second",
+    )
+    replay_limit: int = _variable(
+        "REPLAY_LIMIT",
+        10_000,
+        _integer(0, 1_000_000),
+        "missed events that a client is sent; one that missed more is told to RESYNC",
     )
     trusted_proxies: tuple[str, ...] = _variable(
         "TRUSTED_PROXIES",

@@ -1,89 +1,109 @@
-"""The gateway: /ws, from the handshake to the close, as plain ASGI."""
+"""The gateway: who may open /ws, settled before the handshake is answered."""
 
-import asyncio
-import contextlib
+import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs
-from uuid import UUID
+from urllib.parse import parse_qs, urlsplit
 
-import msgspec
 from litestar import MediaType, Request, Response, get
 from litestar.di import NamedDependency
 
+from tenantry.activities.routes import MAX_SEQ
 from tenantry.asgi import Receive, Scope, Send
 from tenantry.db.database import Database, unreachable
-from tenantry.errors import NotFound, TokenInvalid, Unavailable
+from tenantry.errors import (
+    FieldError,
+    Invalid,
+    NotFound,
+    OriginNotAllowed,
+    TokenInvalid,
+    Unavailable,
+)
+from tenantry.realtime.handshake import EXTENSION
+from tenantry.realtime.heartbeat import Heartbeat
 from tenantry.realtime.hub import Hub
+from tenantry.realtime.stream import opening
+from tenantry.realtime.websocket import WebSocketProtocol
+from tenantry.settings import Settings
 from tenantry.tenancy.guards import enter, enter_by_ticket
 from tenantry.tenancy.tenant import Tenant
 from tenantry.tenancy.tokens import Tokens
 
-BUFFER = 256  # events that a socket may lag behind before it is cut off
-TRY_AGAIN_LATER = 1013  # RFC 6455 registry: the server is too busy for this client
-
-CONNECTED = '{"type":"CONNECTED","payload":{"message":"Connected to real-time channel"}}'
-PONG = '{"type":"PONG"}'
+BEARER = "bearer"  # the subprotocol; the access token is offered right after it
 
 
 class Refused(Exception):
     """The handshake is answered 401 with this text, which is the contract's."""
 
 
-class QueuedSocket:
-    """A socket whose frames wait in a bounded queue for its sender."""
-
-    def __init__(self, organisation_id: UUID, user_id: UUID, session_id: UUID, seq: int) -> None:
-        self.organisation_id = organisation_id
-        self.user_id = user_id
-        self.session_id = session_id
-        self.seq = seq
-        self.frames: asyncio.Queue[str] = asyncio.Queue(BUFFER)
-        self.closing: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
-
-    def deliver(self, frame: str) -> None:
-        if self.closing.done():
-            return
-        try:
-            self.frames.put_nowait(frame)
-        except asyncio.QueueFull:
-            self.close(TRY_AGAIN_LATER, "Reading too slowly. Connect again.")
-
-    def close(self, code: int, reason: str) -> None:
-        if not self.closing.done():
-            self.closing.set_result((code, reason))
-
-
 class Gateway:
-    """The ASGI application of every WebSocket."""
+    """The ASGI application of every WebSocket. It is done when the connection is open."""
 
-    def __init__(self, database: Database, tokens: Tokens, hub: Hub) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tokens: Tokens,
+        hub: Hub,
+        heartbeat: Heartbeat,
+        settings: Settings,
+    ) -> None:
         self._database = database
         self._tokens = tokens
         self._hub = hub
+        self._heartbeat = heartbeat
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await receive()  # websocket.connect
+        connection: WebSocketProtocol = scope["extensions"][EXTENSION]
         try:
+            check_origin(scope, self._settings)
+            after = read_after(scope)
             tenant = await authenticate(self._database, self._tokens, scope)
-        except Refused as refused:
-            await _refuse(send, refused)
+            scope["state"].update(user_id=tenant.user_id, organisation_id=tenant.organisation_id)
+            self._database.release(tenant.connection)  # it was needed to find out who this is
+            connection.enter_as(tenant)
+            self._hub.admit(connection)
+            await self._hub.introduce(connection)
+        except BaseException as error:
+            self._hub.dismiss(connection)
+            if not isinstance(error, Refused | TokenInvalid):
+                raise
+            await _refuse(send, str(error))
             return
-        scope["state"]["tenant"] = tenant  # its connection goes back when the handshake is answered
-        socket = QueuedSocket(
-            tenant.organisation_id, tenant.user_id, tenant.session_id, tenant.last_seq
-        )
-        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
-        await send({"type": "websocket.send", "text": CONNECTED, "bytes": None})
-        self._hub.attach(socket)
-        try:
-            await converse(socket, receive, send)
-        finally:
-            self._hub.detach(socket)
-        if socket.closing.done():
-            code, reason = socket.closing.result()
-            with contextlib.suppress(RuntimeError, OSError):  # the client was faster
-                await send({"type": "websocket.close", "code": code, "reason": reason})
+        greeting = opening(tenant.last_seq, after, self._settings.replay_limit)
+        connection.seq = greeting[-1].seq
+        subprotocol = BEARER if BEARER in scope["subprotocols"] else None
+        await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+        connection.open(greeting, self._heartbeat, self._settings.messages_per_second)
+        self._hub.follow(connection)
+
+
+def check_origin(scope: Mapping[str, Any], settings: Settings) -> None:
+    """A browser says which page asks: ours, or one of CORS_ORIGINS.
+
+    Raises:
+        OriginNotAllowed
+    """
+    headers = dict(scope["headers"])
+    origin = headers.get(b"origin", b"").decode("latin-1").lower()
+    if not origin:
+        return
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    if urlsplit(origin).netloc == host:
+        return
+    public = urlsplit(settings.public_url or "")
+    if origin not in (*settings.cors_origins, f"{public.scheme}://{public.netloc}"):
+        raise OriginNotAllowed
+
+
+def read_after(scope: Mapping[str, Any]) -> int | None:
+    """The last seq that the client has. Raises `Invalid`."""
+    given = parse_qs(scope["query_string"].decode("latin-1")).get("after")
+    if not given:
+        return None
+    if not re.fullmatch(r"[0-9]{1,16}", given[0]) or int(given[0]) > MAX_SEQ:
+        raise Invalid(fields=(FieldError("after", "after must be the seq of an event"),))
+    return int(given[0])
 
 
 async def authenticate(database: Database, tokens: Tokens, scope: Mapping[str, Any]) -> Tenant:
@@ -91,10 +111,11 @@ async def authenticate(database: Database, tokens: Tokens, scope: Mapping[str, A
     if scope["path"] != "/ws":
         raise NotFound("There is no WebSocket at this address")
     query = parse_qs(scope["query_string"].decode("latin-1"))
+    ticket = query.get("ticket")
     try:
-        if ticket := query.get("ticket"):
+        if ticket:
             return await enter_by_ticket(database, ticket[0])
-        if token := query.get("token"):
+        if token := query.get("token", _offered(scope)):
             return await enter(database, tokens, token[0])
     except TokenInvalid:
         raise Refused(f"Invalid or expired {'ticket' if ticket else 'token'}") from None
@@ -105,49 +126,21 @@ async def authenticate(database: Database, tokens: Tokens, scope: Mapping[str, A
     raise Refused("Missing token")
 
 
-async def _refuse(send: Send, refused: Refused) -> None:
+def _offered(scope: Mapping[str, Any]) -> list[str]:
+    """The token of `new WebSocket(url, ["bearer", token])`."""
+    offered: list[str] = scope.get("subprotocols", [])
+    return offered[1:2] if offered[:1] == [BEARER] else []
+
+
+async def _refuse(send: Send, text: str) -> None:
     start: Any = {
         "type": "websocket.http.response.start",
         "status": 401,
         "headers": [(b"content-type", b"text/plain; charset=utf-8")],
     }
-    body: Any = {"type": "websocket.http.response.body", "body": str(refused).encode()}
+    body: Any = {"type": "websocket.http.response.body", "body": text.encode()}
     await send(start)
     await send(body)
-
-
-async def converse(socket: QueuedSocket, receive: Receive, send: Send) -> None:
-    """Send what is queued and answer what comes in, until either side closes."""
-    tasks: list[asyncio.Future[Any]] = [
-        asyncio.ensure_future(_send_frames(socket, send)),
-        asyncio.ensure_future(_answer(socket, receive)),
-        socket.closing,
-    ]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks[:2]:
-            task.cancel()
-        await asyncio.gather(*tasks[:2], return_exceptions=True)
-
-
-async def _send_frames(socket: QueuedSocket, send: Send) -> None:
-    while True:
-        frame = await socket.frames.get()
-        await send({"type": "websocket.send", "text": frame, "bytes": None})
-
-
-async def _answer(socket: QueuedSocket, receive: Receive) -> None:
-    while True:
-        message: Any = await receive()
-        if message["type"] == "websocket.disconnect":
-            return
-        try:
-            said = msgspec.json.decode(message.get("text") or message.get("bytes") or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue  # what is no JSON is ignored
-        if isinstance(said, dict) and said.get("type") == "PING":
-            socket.deliver(PONG)
 
 
 @get("/ws", public="The ticket or token is in the query string.", include_in_schema=False)

@@ -1,63 +1,68 @@
-"""The hub: the sockets of this process, and the cursor that feeds them.
+"""The hub: every open connection of this process, and the cursors that feed them.
 
 Woken, it reads what lies past the last seq that it delivered, for all of its organisations in one
-query, encodes each event once, and hands it to every socket of the organisation. The rest of the
-server sees `attach`, `detach`, `start` and `stop`.
+query, encodes each event once, and hands it to every subscriber of the organisation. One that
+comes with an older seq is first sent what it missed, as fast as it reads, and joins the others
+where it has caught up. All of that is one task on one connection, so nothing can come between.
+
+A subscriber's way: `admit`, `introduce`, `follow`, then `dismiss` however it ends.
 """
 
 import asyncio
 import contextlib
+import random
+from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Protocol
+from typing import Any, TypeVar
 from uuid import UUID
 
-import msgspec
 import structlog
 from asyncpg import Record
 
 from tenantry.db.database import Database, unreachable
 from tenantry.db.pool import Connection
-from tenantry.feed import CHANNEL, ActivityType
+from tenantry.errors import TokenInvalid, TooManyConnections, Unavailable
+from tenantry.feed import CHANNEL
+from tenantry.realtime.channel import Channel
+from tenantry.realtime.stream import event_of
+from tenantry.realtime.subscriber import SESSION_ENDED, Encode, Subscriber, restarting
+from tenantry.settings import Settings
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 SESSION_CHANNEL = "tenantry_session_ended"
 POLL = 5.0  # seconds until a lost wake-up is made good
 RETRY = 0.5  # seconds between attempts to reach a database that is away
 BATCH = 500  # events of one organisation in one read
-
-# Close codes and reasons (RFC 6455, 7.4.2: 4000-4999 are the application's).
-SESSION_ENDED = (4001, "The session has ended. Sign in again.")
-REMOVED = (4003, "You were removed from the organisation.")
+CHUNK = 1000  # organisations, or subscribers, that one statement asks after
+INTRODUCTION = 5.0  # seconds until a newcomer is told to come back later
+RETURN_RATE = 500  # connections a second that a restart asks to come back
 
 EVENTS_AFTER = """
 SELECT organisation_id, seq, type, payload, at FROM tenantry.events_after($1, $2, $3)
 """
 STANDING = "SELECT tenantry.standing($1, $2, $3)"
-
-
-class Socket(Protocol):
-    """One open connection, as the hub sees it. Neither method may wait."""
-
-    organisation_id: UUID
-    user_id: UUID
-    session_id: UUID
-    seq: int  # of the last event that it has; kept by the hub
-
-    def deliver(self, frame: str) -> None: ...
-
-    def close(self, code: int, reason: str) -> None: ...
+BECOME_NODE = "SELECT tenantry.become_node()"
+TELL_PRESENCE = "SELECT tenantry.tell_presence($1, $2, $3, $4)"
 
 
 class Hub:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
-        self._sockets: defaultdict[UUID, set[Socket]] = defaultdict(set)
-        self._cursors: dict[UUID, int] = {}
-        self._stale: set[UUID] = set()
+        self._per_user = settings.connections_per_user
+        self._per_organisation = settings.connections_per_organisation
+        self._channels: dict[UUID, Channel] = {}
+        self._sessions: defaultdict[UUID, set[Subscriber]] = defaultdict(set)
+        self._behind: set[Subscriber] = set()  # not where their channel's cursor is
+        self._newcomers: list[tuple[Subscriber, asyncio.Future[bool]]] = []
+        self._untold: set[tuple[UUID, UUID]] = set()  # whose presence has changed
+        self._stale: set[UUID] = set()  # organisations with news
         self._wake = asyncio.Event()
+        self._draining = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -69,125 +74,241 @@ class Hub:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def attach(self, socket: Socket) -> None:
-        """Deliver to this socket whatever comes after its `seq`."""
-        organisation = socket.organisation_id
-        self._sockets[organisation].add(socket)
-        cursor = self._cursors.get(organisation)
-        if cursor is None or socket.seq < cursor:
-            # Something may have been committed, and to others delivered, since the seq was read.
-            self._cursors[organisation] = socket.seq
-            self._wake_for(organisation)
+    def admit(self, subscriber: Subscriber) -> None:
+        """Count it in. From now on it is closed when its session ends or its user is removed.
 
-    def detach(self, socket: Socket) -> None:
-        sockets = self._sockets[socket.organisation_id]
-        sockets.discard(socket)
-        if not sockets:
-            del self._sockets[socket.organisation_id]
-            self._cursors.pop(socket.organisation_id, None)
+        Raises:
+            TooManyConnections: of its user or its organisation.
+            Unavailable: the server is about to stop.
+        """
+        if self._draining:
+            raise Unavailable("The server restarts; connect again", headers={"retry-after": "1"})
+        organisation, user = subscriber.organisation_id, subscriber.user_id
+        channel = self._channels.get(organisation)
+        if channel is not None:
+            if len(channel.users.get(user, ())) >= self._per_user:
+                raise TooManyConnections("You have too many connections open; close one first")
+            if channel.size >= self._per_organisation:
+                raise TooManyConnections("Your organisation has too many connections open")
+        else:
+            channel = self._channels[organisation] = Channel(subscriber.since)
+            self.wake(organisation)  # something may have been committed since it entered
+        subscriber.admitted = True
+        channel.add(subscriber)
+        self._sessions[subscriber.session_id].add(subscriber)
+        self._untold.add((organisation, user))
+
+    async def introduce(self, subscriber: Subscriber) -> None:
+        """Make its presence known, and see that nothing has ended it since it entered.
+
+        What ends it from now on is heard, since it was admitted before.
+
+        Raises:
+            TokenInvalid: its session or membership has ended.
+            Unavailable: the database is away.
+        """
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._newcomers.append((subscriber, answer))
+        self._wake.set()
+        try:
+            async with asyncio.timeout(INTRODUCTION):
+                stands = await answer
+        except TimeoutError:
+            raise Unavailable(headers={"retry-after": "2"}) from None
+        if not (stands and subscriber.admitted):
+            raise TokenInvalid("Invalid or expired token")
+
+    def follow(self, subscriber: Subscriber) -> None:
+        """Deliver whatever comes after its `seq`."""
+        if not subscriber.admitted:
+            return  # it has left meanwhile
+        channel = self._channels[subscriber.organisation_id]
+        if subscriber.seq == channel.cursor and subscriber.ready:
+            channel.go_live(subscriber)
+        else:
+            self._behind.add(subscriber)
+            self.wake(subscriber.organisation_id)
+
+    def go_on(self) -> None:
+        """A subscriber that was not ready is."""
+        self._wake.set()
+
+    def dismiss(self, subscriber: Subscriber) -> None:
+        """Forget it. Does nothing where it is not known, or not any more."""
+        if not subscriber.admitted:
+            return
+        subscriber.admitted = False
+        organisation = subscriber.organisation_id
+        channel = self._channels[organisation]
+        channel.remove(subscriber)
+        if not channel.size:
+            del self._channels[organisation]
+        mine = self._sessions[subscriber.session_id]
+        mine.remove(subscriber)
+        if not mine:
+            del self._sessions[subscriber.session_id]
+        self._behind.discard(subscriber)
+        self._untold.add((organisation, subscriber.user_id))
+        self._wake.set()
+
+    def drain(self) -> None:
+        """The server is about to stop: send everybody away, to come back spread over a while."""
+        if self._draining:
+            return
+        self._draining = True
+        subscribers = list(self._all())
+        spread = 1000 + 1000 * len(subscribers) // RETURN_RATE
+        for subscriber in subscribers:
+            subscriber.close(restarting(random.randint(100, spread)))  # noqa: S311
+
+    def wake(self, organisation: UUID) -> None:
+        """There may be something new in this organisation's feed."""
+        if organisation in self._channels:
+            self._stale.add(organisation)
+            self._wake.set()
 
     async def _run(self) -> None:
         while True:
             try:
-                await self._listen()
+                await self._work()
             except Exception as error:
                 if not unreachable(error):
                     log.exception("the realtime hub failed; it goes on")
                 await asyncio.sleep(RETRY)
 
-    async def _listen(self) -> None:
+    async def _work(self) -> None:
         connection = await self._database.connect()
         clock = asyncio.get_running_loop().time
         try:
             connection.add_termination_listener(lambda _: self._wake.set())
             await connection.add_listener(CHANNEL, self._on_activity)
             await connection.add_listener(SESSION_CHANNEL, self._on_session_ended)
+            node = await connection.fetchval(BECOME_NODE)
+            self._untold.update((one.organisation_id, one.user_id) for one in self._all())
             poll_at = clock()  # at once: wake-ups may have been missed
             while True:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), max(0, poll_at - clock()))
                 self._wake.clear()
-                stale, self._stale = self._stale, set()
-                if clock() < poll_at:
-                    await self._deliver(connection, stale)
-                else:
+                if connection.is_closed():
+                    raise ConnectionResetError
+                await self._tell(connection, node)
+                if polls := clock() >= poll_at:
                     poll_at = clock() + POLL
-                    await self._deliver(connection, set(self._cursors))
+                    self._stale.update(self._channels)
+                await self._deliver(connection)
+                await self._catch_up(connection)
+                if polls:
                     await self._close_fallen(connection)
         finally:
             connection.terminate()
 
-    def _wake_for(self, organisation: UUID) -> None:
-        self._stale.add(organisation)
-        self._wake.set()
-
     def _on_activity(self, _: object, _pid: int, _channel: str, payload: object) -> None:
-        organisation = UUID(str(payload))
-        if organisation in self._cursors:
-            self._wake_for(organisation)
+        self.wake(UUID(str(payload)))
 
     def _on_session_ended(self, _: object, _pid: int, _channel: str, payload: object) -> None:
-        session = UUID(str(payload))
-        for socket in self._all_sockets():
-            if socket.session_id == session:
-                socket.close(*SESSION_ENDED)
+        for subscriber in list(self._sessions.get(UUID(str(payload)), ())):
+            subscriber.close(SESSION_ENDED)
 
-    def _all_sockets(self) -> list[Socket]:
-        return [socket for sockets in self._sockets.values() for socket in sockets]
+    def _all(self) -> Iterator[Subscriber]:
+        for channel in self._channels.values():
+            yield from channel
+
+    async def _tell(self, connection: Connection, node: int) -> None:
+        """Tell who has come and gone, then answer the newcomers."""
+        newcomers = list(self._newcomers)
+        if untold := self._untold:
+            self._untold = set()
+            organisations, users = zip(*untold, strict=True)
+            counts = [self._count(organisation, user) for organisation, user in untold]
+            await connection.execute(TELL_PRESENCE, node, organisations, users, counts)
+        if newcomers:
+            standing = await self._standing(connection, [one for one, _ in newcomers])
+            del self._newcomers[: len(newcomers)]
+            for (_, answer), stands in zip(newcomers, standing, strict=True):
+                if not answer.done():
+                    answer.set_result(stands)
+
+    def _count(self, organisation: UUID, user: UUID) -> int:
+        channel = self._channels.get(organisation)
+        return len(channel.users.get(user, ())) if channel else 0
+
+    async def _standing(
+        self, connection: Connection, subscribers: Sequence[Subscriber]
+    ) -> list[bool]:
+        standing: list[bool] = await connection.fetchval(
+            STANDING,
+            [subscriber.user_id for subscriber in subscribers],
+            [subscriber.session_id for subscriber in subscribers],
+            [subscriber.organisation_id for subscriber in subscribers],
+        )
+        return standing
 
     async def _close_fallen(self, connection: Connection) -> None:
-        """Close the sockets whose session has ended or expired without our hearing of it."""
-        sockets = self._all_sockets()
-        if not sockets:
+        """Close those whose session has ended or expired without our hearing of it."""
+        for some in _chunks(self._all()):
+            standing = await self._standing(connection, some)
+            for subscriber, stands in zip(some, standing, strict=True):
+                if not stands:
+                    subscriber.close(SESSION_ENDED)
+
+    async def _deliver(self, connection: Connection) -> None:
+        """Send what is new in the stale organisations."""
+        stale, self._stale = self._stale, set()
+        for some in _chunks(stale):
+            cursors = {one: self._channels[one].cursor for one in some if one in self._channels}
+            rows = await _read(connection, cursors)
+            for organisation, group in groupby(rows, itemgetter("organisation_id")):
+                channel = self._channels.get(organisation)
+                if channel is None or channel.cursor != cursors[organisation]:
+                    continue  # everybody left while we read, and who came since is stale anew
+                events = list(group)
+                channel.deliver(events)
+                if len(events) == BATCH:
+                    self.wake(organisation)
+
+    async def _catch_up(self, connection: Connection) -> None:
+        """Send those who came with an older seq the next part of what they missed."""
+        starts: dict[UUID, int] = {}
+        for subscriber in list(self._behind):
+            channel = self._channels[subscriber.organisation_id]
+            if subscriber.seq == channel.cursor and subscriber.ready:
+                self._behind.remove(subscriber)
+                channel.go_live(subscriber)
+            elif subscriber.seq < channel.cursor and subscriber.ready:
+                start = starts.get(subscriber.organisation_id, subscriber.seq)
+                starts[subscriber.organisation_id] = min(start, subscriber.seq)
+        for some in _chunks(starts):
+            rows = await _read(connection, {one: starts[one] for one in some})
+            for organisation, group in groupby(rows, itemgetter("organisation_id")):
+                self._replay(organisation, list(group))
+        if starts:
+            self._wake.set()  # there may be more, or somebody has caught up
+
+    def _replay(self, organisation: UUID, rows: Sequence[Record]) -> None:
+        channel = self._channels.get(organisation)
+        if channel is None:
             return
-        standing = await connection.fetchval(
-            STANDING,
-            [socket.user_id for socket in sockets],
-            [socket.session_id for socket in sockets],
-            [socket.organisation_id for socket in sockets],
-        )
-        for socket, stands in zip(sockets, standing, strict=True):
-            if not stands:
-                socket.close(*SESSION_ENDED)
-
-    async def _deliver(self, connection: Connection, organisations: set[UUID]) -> None:
-        if connection.is_closed():
-            raise ConnectionResetError
-        cursors = {one: self._cursors[one] for one in organisations if one in self._cursors}
-        if not cursors:
-            return
-        rows = await connection.fetch(EVENTS_AFTER, list(cursors), list(cursors.values()), BATCH)
-        for organisation, group in groupby(rows, itemgetter("organisation_id")):
-            events = list(group)
-            for event in events:
-                self._send(organisation, event)
-            # Unless a socket that came while we read has put the cursor back.
-            if self._cursors.get(organisation) == cursors[organisation]:
-                self._cursors[organisation] = events[-1]["seq"]
-            if len(events) == BATCH:
-                self._wake_for(organisation)
-
-    def _send(self, organisation: UUID, event: Record) -> None:
-        waiting = [one for one in self._sockets.get(organisation, ()) if one.seq < event["seq"]]
-        removed = None
-        if event["type"] == ActivityType.USER_REMOVED:
-            removed = UUID(msgspec.json.decode(event["payload"])["userId"])
-        frame = event_frame(event)
-        for socket in waiting:
-            socket.seq = event["seq"]
-            if socket.user_id == removed:
-                socket.close(*REMOVED)
-            else:
-                socket.deliver(frame)
+        events = [event_of(row) for row in rows if row["seq"] <= channel.cursor]
+        encoded: dict[tuple[Encode, int], bytes] = {}
+        for subscriber in [one for one in self._behind if one.organisation_id == organisation]:
+            start = bisect_right(events, subscriber.seq, key=itemgetter(0))
+            if start == len(events) or not subscriber.ready:
+                continue
+            key = (subscriber.encode, start)
+            if key not in encoded:
+                encoded[key] = subscriber.encode(events[start:])
+            subscriber.seq = events[-1].seq
+            subscriber.writer()(encoded[key])
 
 
-def event_frame(row: Record) -> str:
-    """An activity as it goes over the wire."""
-    return msgspec.json.encode(
-        {
-            "type": row["type"],
-            "payload": msgspec.Raw(row["payload"]),
-            "seq": row["seq"],
-            "at": row["at"],
-        }
-    ).decode()
+async def _read(connection: Connection, cursors: dict[UUID, int]) -> list[Record]:
+    if not cursors:
+        return []
+    return await connection.fetch(EVENTS_AFTER, list(cursors), list(cursors.values()), BATCH)
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    rest: list[Any] = list(items)
+    for start in range(0, len(rest), CHUNK):
+        yield rest[start : start + CHUNK]

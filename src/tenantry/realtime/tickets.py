@@ -4,7 +4,7 @@ import secrets
 from datetime import datetime, timedelta
 
 import msgspec
-from litestar import Router, post
+from litestar import post
 from litestar.di import NamedDependency
 
 from tenantry.reply import Reply
@@ -54,6 +54,3 @@ async def issue_ticket(tenant: NamedDependency[Tenant]) -> Reply[Ticket]:
         LIFETIME,
     )
     return Reply("Ticket issued", Ticket(ticket, expires_at))
-
-
-router = Router("/api/realtime", route_handlers=[issue_ticket], tags=["Real time"])

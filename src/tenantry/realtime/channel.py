@@ -1,0 +1,75 @@
+"""A channel: the subscribers of one organisation in this process, and how far they have got."""
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from tenantry.feed import ActivityType
+from tenantry.realtime.stream import event_of
+from tenantry.realtime.subscriber import REMOVED, Encode, Subscriber, Write
+
+
+class Channel:
+    """`cursor` is the last seq that was delivered here; whoever is live has everything up to it."""
+
+    __slots__ = ("cursor", "live", "size", "users")
+
+    def __init__(self, cursor: int) -> None:
+        self.cursor = cursor
+        self.live: dict[Encode, dict[Subscriber, Write]] = {}
+        self.users: dict[UUID, set[Subscriber]] = {}
+        self.size = 0
+
+    def __iter__(self) -> Iterator[Subscriber]:
+        for subscribers in self.users.values():
+            yield from subscribers
+
+    def add(self, subscriber: Subscriber) -> None:
+        self.users.setdefault(subscriber.user_id, set()).add(subscriber)
+        self.size += 1
+
+    def remove(self, subscriber: Subscriber) -> None:
+        mine = self.users[subscriber.user_id]
+        mine.remove(subscriber)
+        if not mine:
+            del self.users[subscriber.user_id]
+        self.size -= 1
+        if group := self.live.get(subscriber.encode):
+            group.pop(subscriber, None)
+
+    def go_live(self, subscriber: Subscriber) -> None:
+        """From now on it gets what is delivered; it must have everything up to the cursor."""
+        assert subscriber.seq == self.cursor
+        subscriber.go_live()
+        self.live.setdefault(subscriber.encode, {})[subscriber] = subscriber.writer()
+
+    def deliver(self, rows: Sequence[Record]) -> None:
+        """Send these events, which follow the cursor, to whoever is live.
+
+        A removed user is closed before the event that says so, and whatever follows it.
+        """
+        start = 0
+        for index, row in enumerate(rows):
+            if row["type"] == ActivityType.USER_REMOVED:
+                self._send(rows[start:index])
+                self._close_removed(row)
+                start = index
+        self._send(rows[start:])
+        self.cursor = rows[-1]["seq"]
+
+    def _send(self, rows: Sequence[Record]) -> None:
+        if not rows:
+            return
+        events = [event_of(row) for row in rows]
+        for encode, group in self.live.items():
+            data = encode(events)
+            for write in list(group.values()):  # one that is full leaves as it is written to
+                write(data)
+
+    def _close_removed(self, row: Record) -> None:
+        removed = UUID(msgspec.json.decode(row["payload"])["userId"])
+        for subscriber in list(self.users.get(removed, ())):
+            if row["seq"] > subscriber.since:  # else it has come back since
+                subscriber.close(REMOVED)

@@ -1,0 +1,162 @@
+"""GET /api/events: the event stream as server-sent events (WHATWG HTML, 9.2)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+
+from litestar import Request, get
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
+from litestar.handlers import BaseRouteHandler
+from litestar.params import HeaderParameter, QueryParameter
+from litestar.response import Stream
+
+from tenantry.activities.routes import MAX_SEQ
+from tenantry.db.database import Database
+from tenantry.errors import TokenInvalid, TooManyConnections
+from tenantry.realtime.hub import Hub
+from tenantry.realtime.stream import Event, opening, server_sent_events
+from tenantry.realtime.subscriber import BUFFER, TOO_SLOW, WINDOW, Closing, Subscriber, Write
+from tenantry.settings import Settings
+from tenantry.tenancy.guards import any_member, enter_by_ticket, note_identity
+from tenantry.tenancy.tenant import Tenant
+
+FROM_NOW = -1
+KEEP_ALIVE = 20.0  # seconds of silence after which a comment says that the stream is there
+
+
+class EventSource(Subscriber):
+    """What is to be sent, until the client has read it."""
+
+    __slots__ = ("_closing", "_hub", "_live", "_news", "_size", "_unread")
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__()
+        self._hub = hub
+        self._unread: list[bytes] = []
+        self._size = 0
+        self._news = asyncio.Event()
+        self._live = False
+        self._closing: Closing | None = None
+
+    @staticmethod
+    def encode(events: Sequence[Event]) -> bytes:
+        return server_sent_events(events)
+
+    @property
+    def ready(self) -> bool:
+        return self._size < WINDOW
+
+    def writer(self) -> Write:
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        self._unread.append(data)
+        self._size += len(data)
+        self._news.set()
+        if self._live and self._size > BUFFER:
+            self.close(TOO_SLOW)
+
+    def go_live(self) -> None:
+        self._live = True
+
+    def close(self, closing: Closing) -> None:
+        self._closing = closing
+        self._hub.dismiss(self)
+        self._news.set()
+
+    async def sent(self) -> AsyncIterator[bytes]:
+        while True:
+            if self._unread:
+                unread, self._unread, self._size = self._unread, [], 0
+                yield b"".join(unread)
+                self._hub.go_on()
+            elif self._closing:
+                yield b"event: close\ndata: %d %s\n\n" % (
+                    self._closing.code,
+                    self._closing.reason.encode(),
+                )
+                return
+            else:
+                self._news.clear()
+                try:
+                    async with asyncio.timeout(KEEP_ALIVE):
+                        await self._news.wait()
+                except TimeoutError:
+                    yield b": still here\n\n"
+
+
+async def any_member_or_ticket(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """Whoever is in the organisation, by access token or, as in an EventSource, by ticket."""
+    query = parse_qs(connection.scope["query_string"].decode("latin-1"))
+    if "ticket" not in query:
+        await any_member(connection, handler)
+        return
+    database: Database = connection.scope["litestar_app"].state.database
+    try:
+        tenant = await enter_by_ticket(database, query["ticket"][0])
+    except TokenInvalid:
+        raise TokenInvalid("Invalid or expired ticket") from None
+    connection.scope["state"]["tenant"] = tenant
+
+
+@get(
+    "/",
+    guards=[any_member_or_ticket],
+    answers=(TooManyConnections,),
+    summary="The event stream (server-sent events)",
+    operation_id="listen",
+    media_type="text/event-stream",
+)
+async def listen(
+    request: Request[Any, Any, Any],
+    tenant: NamedDependency[Tenant],
+    database: NamedDependency[Database],
+    hub: NamedDependency[Hub],
+    settings: NamedDependency[Settings],
+    last_event_id: Annotated[
+        int,
+        HeaderParameter(
+            name="last-event-id",
+            ge=FROM_NOW,
+            le=MAX_SEQ,
+            description="The last `seq` that the client has; browsers send it by themselves.",
+        ),
+    ] = FROM_NOW,
+    after: Annotated[
+        int,
+        QueryParameter(
+            ge=FROM_NOW, le=MAX_SEQ, description="The same, where no header can be set."
+        ),
+    ] = FROM_NOW,
+    ticket: Annotated[
+        str | None,
+        QueryParameter(description="A ticket, where no header can be set. It works once."),
+    ] = None,
+) -> Stream:
+    """The organisation's events as they are committed, and first what was missed since
+    `Last-Event-ID`. The messages are those of `/ws`, and each one's `id` is its `seq`; before the
+    server ends the stream it sends a `close` event with the code and reason of the WebSocket's.
+    """
+    scope = request.scope
+    if scope["state"].get("head"):
+        return Stream(iter(()), media_type="text/event-stream")
+    note_identity(scope, tenant.user_id, tenant.organisation_id)
+    database.release(scope["state"].pop("tenant").connection)
+    source = EventSource(hub)
+    source.enter_as(tenant)
+    hub.admit(source)
+    scope["state"]["at_end"] = lambda: hub.dismiss(source)
+    await hub.introduce(source)
+    has = after if last_event_id == FROM_NOW else last_event_id
+    greeting = opening(tenant.last_seq, None if has == FROM_NOW else has, settings.replay_limit)
+    source.seq = greeting[-1].seq
+    source.write(server_sent_events(greeting))
+    hub.follow(source)
+    # nginx would collect the events before it passes them on.
+    return Stream(
+        source.sent(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+    )

@@ -1,0 +1,79 @@
+"""A subscriber: one open connection, as the hub sees it; and the ways in which it is closed."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+from uuid import UUID
+
+from tenantry.realtime.stream import Event
+from tenantry.tenancy.tenant import Tenant
+
+Encode: TypeAlias = Callable[[Sequence[Event]], bytes]
+Write: TypeAlias = Callable[[bytes], None]
+
+BUFFER = 1024 * 1024  # bytes that a client may leave unread before it is cut off
+WINDOW = 64 * 1024  # bytes left unread at which a replay waits
+
+
+class Closing(NamedTuple):
+    """A close code and its reason (RFC 6455, 7.4; 4000 to 4999 are the application's)."""
+
+    code: int
+    reason: str
+
+
+GOING_AWAY = Closing(1001, "")
+TOO_MANY_MESSAGES = Closing(1008, "Too many messages. Connect again, and send fewer.")
+SILENT = Closing(1011, "No answer to a ping. Connect again.")
+TOO_SLOW = Closing(1013, "Reading too slowly. Connect again from your last seq.")
+SESSION_ENDED = Closing(4001, "The session has ended. Sign in again.")
+REMOVED = Closing(4003, "You were removed from the organisation.")
+
+
+def restarting(milliseconds: int) -> Closing:
+    return Closing(1012, f"The server restarts. Connect again in {milliseconds} ms.")
+
+
+class Subscriber(ABC):
+    """What the hub delivers to. No method may wait."""
+
+    __slots__ = ("admitted", "organisation_id", "seq", "session_id", "since", "user_id")
+
+    organisation_id: UUID
+    user_id: UUID
+    session_id: UUID
+    since: int  # the organisation's last seq when the subscriber entered
+    seq: int  # the last that it has; kept by the hub until it is live, when the channel's counts
+
+    admitted: bool  # kept by the hub
+
+    def __init__(self) -> None:
+        self.admitted = False
+
+    def enter_as(self, tenant: Tenant) -> None:
+        self.organisation_id = tenant.organisation_id
+        self.user_id = tenant.user_id
+        self.session_id = tenant.session_id
+        self.since = self.seq = tenant.last_seq
+
+    @staticmethod
+    @abstractmethod
+    def encode(events: Sequence[Event]) -> bytes:
+        """Events as they go over this kind of wire."""
+
+    @property
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether more of a replay may be written: less than WINDOW is unread."""
+
+    @abstractmethod
+    def writer(self) -> Write:
+        """What takes encoded events. One that leaves BUFFER unread closes as TOO_SLOW."""
+
+    @abstractmethod
+    def go_live(self) -> None:
+        """The replay is over: from now on BUFFER counts, and WINDOW no more."""
+
+    @abstractmethod
+    def close(self, closing: Closing) -> None:
+        """Close, once what was written has been sent."""
