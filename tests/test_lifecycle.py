@@ -1,0 +1,255 @@
+"""Limits, presence, and the end of connections, sessions, servers and databases."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from asyncpg import Connection, Record
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.api import PATIENCE, Account, Api, connect_socket, handshake_refused, ok, refused
+from tests.conftest import UNLIMITED, Serve
+from tests.processes import Served, serving
+
+PING = '{"type":"PING"}'
+
+
+def elsewhere(api: Api, account: Account) -> Account:
+    """The same person on another server."""
+    other = Account.__new__(Account)
+    other.__dict__.update(account.__dict__, api=api)
+    return other
+
+
+async def eventually(read: Any, expected: Any) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while await read() != expected:
+            pass
+
+
+class TestLimits:
+    async def test_hold_for_a_user_and_free_what_is_closed(self, serve: Serve) -> None:
+        api = await serve(connections_per_user=2)
+        admin = await api.register()
+        member = await admin.add()
+        async with admin.socket():
+            async with admin.socket(), member.socket():
+                status, text = await handshake_refused(api, f"/ws?token={admin.token}")
+                assert (status, "TOO_MANY_CONNECTIONS" in text) == (429, True)
+                refused(await admin.get("/api/events"), 429, code="TOO_MANY_CONNECTIONS")
+            await eventually(admin.present, {"Ada Lovelace": 1})
+            async with admin.socket():
+                pass
+
+    async def test_hold_for_an_organisation_and_no_other(self, serve: Serve) -> None:
+        api = await serve(connections_per_organisation=2)
+        admin, stranger = await api.register(), await api.register()
+        member = await admin.add()
+        async with admin.socket(), member.socket(), stranger.socket():
+            assert (await handshake_refused(api, f"/ws?token={member.token}"))[0] == 429
+
+    async def test_hold_under_simultaneous_handshakes(self, serve: Serve) -> None:
+        api = await serve(connections_per_user=3)
+        admin = await api.register()
+        everybody_tried = asyncio.Barrier(12)
+
+        async def opened() -> bool:
+            try:
+                async with connect_socket(api.url, f"/ws?token={admin.token}"):
+                    await everybody_tried.wait()
+                    return True
+            except InvalidStatus:
+                await everybody_tried.wait()
+                return False
+
+        assert sum(await asyncio.gather(*[opened() for _ in range(12)])) == 3
+
+    async def test_close_a_socket_that_sends_too_much(self, serve: Serve) -> None:
+        api = await serve(messages_per_second=5)
+        admin = await api.register()
+        async with admin.socket() as socket:
+            for _ in range(5):
+                await socket.connection.send(PING)
+                assert await socket.next() == {"type": "PONG"}
+            for _ in range(20):
+                await socket.connection.send(PING)
+            assert (await socket.closed())[0] == 1008
+
+
+class TestPresence:
+    async def test_is_who_has_a_stream_open_on_any_server(self, serve: Serve) -> None:
+        one, other = await serve(), await serve()
+        admin = await one.register()
+        member = await admin.add()
+        stranger = await one.register("Mallory")
+        async with admin.socket(), elsewhere(other, admin).socket():
+            async with elsewhere(other, member).events(), stranger.socket():
+                for server in (one, other):
+                    seen = await elsewhere(server, member).present()
+                    assert seen == {"Ada Lovelace": 2, "Grace Hopper": 1}
+            await eventually(admin.present, {"Ada Lovelace": 2})
+        await eventually(admin.present, {})
+
+    async def test_says_who_they_are(self, api: Api) -> None:
+        admin = await api.register()
+        async with admin.socket():
+            (me,) = ok(await admin.get("/api/realtime/presence"))
+        assert (me["id"], me["role"], me["connections"]) == (admin.id, "ADMIN", 1)
+        assert me["since"].endswith("Z")
+
+    async def test_survives_the_listeners_connection(
+        self, fresh: Api, owner: "Connection[Record]"
+    ) -> None:
+        """A node that lost its connection is dead; then it is another, and says it all again."""
+        admin = await fresh.register()
+        async with admin.socket() as socket:
+            await owner.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' "
+                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            await eventually(admin.present, {"Ada Lovelace": 1})
+            ok(await admin.broadcast("after"), 201)
+            assert (await socket.next())["payload"]["message"] == "after"
+
+
+class TestEnds:
+    async def test_reach_a_socket_whose_handshake_is_under_way(self, fresh: Api) -> None:
+        """Whatever the order: no socket stays open that a logout should have closed."""
+
+        async def attempt() -> None:
+            account = await fresh.login(email)
+            logout = account.post("/api/auth/logout", refreshToken=account.refresh_token)
+            ending = asyncio.ensure_future(logout)
+            try:
+                async with connect_socket(fresh.url, f"/ws?token={account.token}") as socket:
+                    with pytest.raises(ConnectionClosed) as closed:
+                        async with asyncio.timeout(1):
+                            while True:
+                                await socket.recv()
+                    assert closed.value.rcvd
+                    assert closed.value.rcvd.code == 4001
+            except InvalidStatus as refusal:
+                assert refusal.response.status_code == 401
+            await ending
+
+        email = (await fresh.register()).user["email"]
+        await asyncio.gather(*[attempt() for _ in range(8)])
+
+    async def test_of_a_session_reach_its_sockets_on_another_server(self, serve: Serve) -> None:
+        one, other = await serve(), await serve()
+        account = await one.register()
+        async with elsewhere(other, account).socket() as socket:
+            await account.post("/api/auth/logout", refreshToken=account.refresh_token)
+            assert (await socket.closed())[0] == 4001
+
+    async def test_of_a_membership_reach_its_sockets_on_another_server(self, serve: Serve) -> None:
+        one, other = await serve(), await serve()
+        admin = await one.register()
+        member = await admin.add()
+        async with (
+            elsewhere(other, member).socket() as socket,
+            elsewhere(other, member).events() as source,
+        ):
+            await source.next()
+            ok(await admin.remove(member.id))
+            assert (await socket.closed())[0] == 4003
+            assert (await source.next())["data"].startswith("4003 ")
+
+
+def server_on(runtime_url: str, tmp_path: Path, *arguments: str) -> Any:
+    secrets = {
+        "JWT_ACCESS_SECRET": "access-4FrYkRiPmgE8r9nkzmVHWtrS1AxDccoQ",
+        "JWT_REFRESH_SECRET": "refresh-b3rmLNCkGNS5UZ1fBpX0xHh8mZC3YqaW",
+    }
+    environment = {"DATABASE_URL": runtime_url, **secrets, **UNLIMITED}
+    return serving(*arguments, environment=environment, cwd=tmp_path)
+
+
+def children(pid: int) -> list[int]:
+    """The worker processes of a server."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    pids = [int(word) for word in text.split()]
+    return [
+        pid for pid in pids if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+
+class TestServers:
+    async def test_that_stop_send_everybody_away_to_come_back(
+        self, runtime_url: str, tmp_path: Path
+    ) -> None:
+        with server_on(runtime_url, tmp_path) as server:
+            async with Api(server.url) as api:
+                admin = await api.register()
+                async with admin.socket() as socket, admin.events() as source:
+                    await source.next()
+                    stopping = asyncio.ensure_future(asyncio.to_thread(server.stop, signal.SIGTERM))
+                    code, reason = await socket.closed()
+                    assert code == 1012
+                    assert reason
+                    assert "Connect again in" in reason
+                    assert (await source.next())["data"].startswith("1012 ")
+                    output = await stopping
+            assert "Stopped." in output
+            assert "Traceback" not in output
+            assert server.process.returncode == 0
+
+    async def test_that_die_lose_no_event_of_a_client_that_resumes(
+        self, runtime_url: str, tmp_path: Path, owner: "Connection[Record]"
+    ) -> None:
+        """kill -9 of the client's worker amid a thousand events; it resumes on another."""
+        with server_on(runtime_url, tmp_path, "--workers", "2") as server:
+            async with Api(server.url) as api:
+                admin = await api.register()
+                writing = asyncio.ensure_future(write_events(owner, admin, 1000))
+                seen, kills = await follow(
+                    admin, 1001, lambda: kill_worker(server, owner), every=250
+                )
+                await writing
+        assert seen == list(range(2, 1002))
+        assert kills >= 2
+
+
+async def write_events(owner: "Connection[Record]", account: Account, count: int) -> None:
+    """One commit each."""
+    organisation = UUID(account.organisation["id"])
+    for _ in range(count):
+        await owner.execute(
+            """
+            WITH organisation AS (
+                UPDATE organisations SET last_seq = last_seq + 1 WHERE id = $1
+             RETURNING id, last_seq, pg_notify('tenantry_activity', id::text))
+            INSERT INTO activities
+            SELECT id, last_seq, gen_random_uuid(), 'BROADCAST_MESSAGE', NULL, NULL, '',
+                   '{"message": ""}', now() FROM organisation
+            """,
+            organisation,
+        )
+
+
+async def follow(account: Account, last: int, disturb: Any, *, every: int) -> tuple[list[int], int]:
+    """Every seq from 2 on, by a client that resumes; what disturbs is done every so many."""
+    seen: list[int] = []
+    disturbed = 0
+    async with asyncio.timeout(60):
+        while not seen or seen[-1] < last:
+            try:
+                async with account.socket(after=seen[-1] if seen else 1) as socket:
+                    while seen[-1:] != [last]:
+                        seen.append((await socket.next())["seq"])
+                        if len(seen) // every > disturbed and len(seen) < last - 100:
+                            disturbed += 1
+                            await disturb()
+            except (ConnectionClosed, InvalidStatus, OSError):
+                await asyncio.sleep(0.02)
+    return seen, disturbed
+
+
+async def kill_worker(server: Served, owner: "Connection[Record]") -> None:
+    """The one that has the socket: any, as the client reconnects to whichever is left."""
+    for pid in children(server.process.pid):
+        os.kill(pid, signal.SIGKILL)
