@@ -197,6 +197,41 @@ async def api(shared_server: str) -> AsyncIterator[Api]:
         yield client
 
 
+class RedisServer:
+    """A redis-server on a socket of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "redis.sock"
+        self.url = f"redis+unix://{self.socket}"
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        program = shutil.which("redis-server")
+        assert program
+        arguments = ["--port", "0", "--unixsocket", str(self.socket), "--save", ""]
+        self.process = await asyncio.create_subprocess_exec(
+            program, *arguments, stdout=asyncio.subprocess.PIPE
+        )
+        assert self.process.stdout
+        async for line in self.process.stdout:
+            if b"ready to accept" in line.lower():
+                return
+
+    async def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            await self.process.communicate()
+            self.process = None
+
+
+@pytest.fixture
+async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    await server.start()
+    yield server
+    await server.stop()
+
+
 def needs(*programs: str) -> pytest.MarkDecorator:
     """Marks a test that needs a program: skipped where it is missing, a failure under CI."""
     missing = [program for program in programs if shutil.which(program) is None]

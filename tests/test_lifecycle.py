@@ -5,14 +5,14 @@ import os
 import signal
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from asyncpg import Connection, Record
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.api import PATIENCE, Account, Api, connect_socket, handshake_refused, ok, refused
-from tests.conftest import UNLIMITED, Serve
+from tests.conftest import UNLIMITED, RedisServer, Serve, needs
+from tests.events import follow, write_events
 from tests.processes import Served, serving
 
 PING = '{"type":"PING"}'
@@ -169,8 +169,9 @@ def server_on(runtime_url: str, tmp_path: Path, *arguments: str) -> Any:
     return serving(*arguments, environment=environment, cwd=tmp_path)
 
 
-def children(pid: int) -> list[int]:
+def workers(server: Served) -> list[int]:
     """The worker processes of a server."""
+    pid = server.process.pid
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     pids = [int(word) for word in text.split()]
     return [
@@ -206,50 +207,47 @@ class TestServers:
             async with Api(server.url) as api:
                 admin = await api.register()
                 writing = asyncio.ensure_future(write_events(owner, admin, 1000))
-                seen, kills = await follow(
-                    admin, 1001, lambda: kill_worker(server, owner), every=250
-                )
+                kills = 0
+
+                async def kill() -> None:
+                    nonlocal kills
+                    for pid in workers(server):
+                        os.kill(pid, signal.SIGKILL)
+                        kills += 1
+
+                seen = await follow(admin, 1001, kill, every=300)
                 await writing
         assert seen == list(range(2, 1002))
         assert kills >= 2
 
 
-async def write_events(owner: "Connection[Record]", account: Account, count: int) -> None:
-    """One commit each."""
-    organisation = UUID(account.organisation["id"])
-    for _ in range(count):
-        await owner.execute(
-            """
-            WITH organisation AS (
-                UPDATE organisations SET last_seq = last_seq + 1 WHERE id = $1
-             RETURNING id, last_seq, pg_notify('tenantry_activity', id::text))
-            INSERT INTO activities
-            SELECT id, last_seq, gen_random_uuid(), 'BROADCAST_MESSAGE', NULL, NULL, '',
-                   '{"message": ""}', now() FROM organisation
-            """,
-            organisation,
-        )
+@needs("redis-server")
+class TestRedis:
+    """Wake-ups through Redis: nothing else may depend on it."""
 
+    async def test_wakes_every_server(
+        self, serve: Serve, redis: RedisServer, owner: "Connection[Record]"
+    ) -> None:
+        one, other = await serve(redis_url=redis.url), await serve(redis_url=redis.url)
+        notified: list[object] = []
+        await owner.add_listener("tenantry_activity", lambda *told: notified.append(told))
+        admin = await one.register()
+        async with admin.socket() as here, elsewhere(other, admin).socket() as there:
+            for number in range(10):
+                ok(await admin.broadcast(str(number)), 201)
+                for socket in (here, there):
+                    assert (await socket.next())["payload"]["message"] == str(number)
+        await owner.execute("SELECT")
+        assert notified == []
 
-async def follow(account: Account, last: int, disturb: Any, *, every: int) -> tuple[list[int], int]:
-    """Every seq from 2 on, by a client that resumes; what disturbs is done every so many."""
-    seen: list[int] = []
-    disturbed = 0
-    async with asyncio.timeout(60):
-        while not seen or seen[-1] < last:
-            try:
-                async with account.socket(after=seen[-1] if seen else 1) as socket:
-                    while seen[-1:] != [last]:
-                        seen.append((await socket.next())["seq"])
-                        if len(seen) // every > disturbed and len(seen) < last - 100:
-                            disturbed += 1
-                            await disturb()
-            except (ConnectionClosed, InvalidStatus, OSError):
-                await asyncio.sleep(0.02)
-    return seen, disturbed
-
-
-async def kill_worker(server: Served, owner: "Connection[Record]") -> None:
-    """The one that has the socket: any, as the client reconnects to whichever is left."""
-    for pid in children(server.process.pid):
-        os.kill(pid, signal.SIGKILL)
+    async def test_that_goes_away_and_comes_back_loses_nothing(
+        self, serve: Serve, redis: RedisServer
+    ) -> None:
+        one, other = await serve(redis_url=redis.url), await serve(redis_url=redis.url)
+        admin = await one.register()
+        async with elsewhere(other, admin).socket() as socket:
+            for number in range(3):
+                await (redis.stop if number == 1 else redis.start)()
+                for part in range(3):
+                    ok(await admin.broadcast(f"{number} {part}"), 201)
+                    assert (await socket.next())["payload"]["message"] == f"{number} {part}"

@@ -11,8 +11,9 @@ import asyncpg
 import pytest
 
 from tenantry.db import embedded, schema
-from tests.api import Api, connect_socket, ok, refused
+from tests.api import Account, Api, connect_socket, ok, refused
 from tests.conftest import FAST, REFRESH_SECRET, Serve, make_settings, serving
+from tests.events import follow, write_events
 
 
 class Cluster:
@@ -23,7 +24,8 @@ class Cluster:
         self.stack = ExitStack()
 
     def start(self) -> str:
-        return self.stack.enter_context(embedded.running(self.folder, configuration=FAST))
+        self.url = self.stack.enter_context(embedded.running(self.folder, configuration=FAST))
+        return self.url
 
     def stop(self) -> None:
         self.stack.close()
@@ -72,6 +74,40 @@ async def test_does_not_lose_events_for_open_sockets(api: Api, own_cluster: Clus
         await asyncio.to_thread(own_cluster.start)
         ok(await admin.broadcast("after the restart"), 201)
         assert (await socket.next())["payload"]["message"] == "after the restart"
+
+
+async def test_amid_a_thousand_events_loses_none(api: Api, own_cluster: Cluster) -> None:
+    """PostgreSQL is stopped and started twice while one client writes and another listens."""
+    admin = await api.register()
+    restarts = 0
+
+    async def restart() -> None:
+        nonlocal restarts
+        restarts += 1
+        await asyncio.to_thread(own_cluster.stop)
+        await asyncio.to_thread(own_cluster.start)
+
+    writing = asyncio.ensure_future(write_whenever_possible(own_cluster, admin))
+    try:
+        assert await follow(admin, 1000, restart, every=400) == list(range(2, 1001))
+    finally:
+        writing.cancel()
+    assert restarts == 2
+
+
+async def write_whenever_possible(cluster: Cluster, account: Account) -> None:
+    while True:
+        try:
+            connection = await asyncpg.connect(cluster.url)
+            while True:
+                await write_events(connection, account, 1)
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ):
+            await asyncio.sleep(0.05)  # until it is back
 
 
 async def test_refuses_new_sockets_meanwhile(api: Api, own_cluster: Cluster) -> None:

@@ -2,10 +2,7 @@
 
 import asyncio
 import secrets
-import shutil
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,7 +13,7 @@ from tenantry.ratelimit import RateLimiter, client_key
 from tenantry.server import listening
 from tenantry.settings import Settings
 from tests.api import Api, connect_socket, refused, unique_email
-from tests.conftest import Serve, needs
+from tests.conftest import RedisServer, Serve, needs
 
 
 class TestGlobal:
@@ -121,53 +118,16 @@ class TestClient:
         assert client_key(address) == key
 
 
-@pytest.fixture
-async def redis(tmp_path: Path) -> AsyncIterator["RedisProcess"]:
-    process = RedisProcess(tmp_path)
-    await process.start()
-    yield process
-    await process.stop()
-
-
-class RedisProcess:
-    """A redis-server on a socket of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.socket = folder / "redis.sock"
-        self.url = f"redis+unix://{self.socket}"
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        program = shutil.which("redis-server")
-        assert program
-        arguments = ["--port", "0", "--unixsocket", str(self.socket), "--save", ""]
-        self.process = await asyncio.create_subprocess_exec(
-            program, *arguments, stdout=asyncio.subprocess.PIPE
-        )
-        assert self.process.stdout
-        async for line in self.process.stdout:
-            if b"ready to accept" in line.lower():
-                return
-
-    async def stop(self) -> None:
-        if self.process:
-            self.process.terminate()
-            await self.process.communicate()
-            self.process = None
-
-
 @needs("redis-server")
 class TestRedis:
-    async def test_shares_the_count_between_servers(
-        self, serve: Serve, redis: RedisProcess
-    ) -> None:
+    async def test_shares_the_count_between_servers(self, serve: Serve, redis: RedisServer) -> None:
         options = {"rate_limit_global": parse("3/minute"), "redis_url": redis.url}
         one, other = await serve(**options), await serve(**options)
         statuses = [(await api.get("/health")).status_code for api in (one, other) * 2]
         assert statuses == [200, 200, 200, 429]
 
     async def test_that_goes_away_leaves_each_server_counting(
-        self, serve: Serve, redis: RedisProcess
+        self, serve: Serve, redis: RedisServer
     ) -> None:
         api = await serve(rate_limit_global=parse("2/minute"), redis_url=redis.url)
         assert (await api.get("/health")).status_code == 200

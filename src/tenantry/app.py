@@ -46,6 +46,7 @@ from tenantry.realtime import routes as realtime
 from tenantry.realtime.gateway import Gateway, plain_request
 from tenantry.realtime.heartbeat import Heartbeat
 from tenantry.realtime.hub import Hub
+from tenantry.realtime.wake import RedisWake
 from tenantry.reply import ErrorReply, error_reply
 from tenantry.settings import Settings
 from tenantry.tenancy.guards import provide_tenant
@@ -72,7 +73,8 @@ ROUTES: list[ControllerRouterHandler] = [
 def create_app(config: Settings) -> asgi.App:
     """The whole server as one ASGI application. Its lifespan opens and closes everything."""
     assert config.database_url, "the server prepares the database, see tenantry.server"
-    database = Database(config.database_url)
+    wake = RedisWake(config.redis_url) if config.redis_url else None
+    database = Database(config.database_url, wake.publish if wake else None)
     tokens = Tokens(config)
     passwords = Passwords(config.password_min_length)
     hub = Hub(database, config)
@@ -83,9 +85,13 @@ def create_app(config: Settings) -> asgi.App:
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         hub.start()
         heartbeat.start()
+        if wake:
+            wake.start(database, hub)
         try:
             yield
         finally:
+            if wake:
+                await wake.stop()
             heartbeat.stop()
             await hub.stop()
             passwords.close()

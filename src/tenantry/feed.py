@@ -2,8 +2,9 @@
 
 Promises: an activity is written in the transaction of the change that it tells of; `seq` counts
 an organisation's activities from 1 without a gap, in the order of their commits; whoever listens
-is woken at the commit, and never for what was rolled back. An event on the wire is an activity:
-its `type`, its `metadata` as `payload`, its `seq`, and `created_at` as `at`.
+is woken at the commit (through Redis: when the scope ends), and never for what was rolled back.
+An event on the wire is an activity: its `type`, its `metadata` as `payload`, its `seq`, and
+`created_at` as `at`.
 Does not promise: that a wake-up arrives. It carries nothing; readers go by their cursor.
 """
 
@@ -67,8 +68,10 @@ INSERT INTO activities
        (organisation_id, seq, id, type, actor_id, target_id, message, metadata, created_at)
 SELECT id, last_seq, $1, $2, $3, $4, $5, $6, clock_timestamp()
   FROM organisation
-RETURNING seq, pg_notify('tenantry_activity', organisation_id::text)
+RETURNING seq, organisation_id, pg_notify('tenantry_activity', organisation_id::text)
 """
+# The same where Redis wakes the listeners.
+RECORD_SILENTLY = RECORD.replace(", pg_notify('tenantry_activity', organisation_id::text)", "")
 
 COLUMNS = """
        activity.id, activity.organisation_id, activity.seq, activity.type, activity.message,
@@ -92,7 +95,12 @@ async def record(
     It is also the event: `payload` is what that carries, and it is sent at the commit.
     """
     metadata = msgspec.json.encode(payload).decode()
-    seq: int = await connection.fetchval(RECORD, uuid7(), type_, actor, target, message, metadata)
+    statement = RECORD if connection.news is None else RECORD_SILENTLY
+    row = await connection.fetchrow(statement, uuid7(), type_, actor, target, message, metadata)
+    assert row is not None, "an organisation is entered"
+    if connection.news is not None:
+        connection.news.add(row["organisation_id"])
+    seq: int = row["seq"]
     return seq
 
 

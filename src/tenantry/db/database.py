@@ -7,7 +7,7 @@ that ended badly closes its connection, so nothing half done is ever handed on.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -43,6 +43,7 @@ _UNREACHABLE = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # used between the server's farewell and the end of the stream
 )
 
 ENTER = "SELECT role, last_seq FROM tenantry.enter($1, $2, $3)"
@@ -60,8 +61,12 @@ def unreachable(error: BaseException) -> bool:
 class Database:
     """The connections of one process, given out in two scopes: `enter` … `release`, `system`."""
 
-    def __init__(self, url: str) -> None:
-        self._pool = Pool(url, POOL_SIZE, SERVER_SETTINGS)
+    def __init__(self, url: str, tell: Callable[[Iterable[UUID]], None] | None = None) -> None:
+        """`tell` is given the organisations in which a scope has recorded something; without
+        it, the database itself notifies.
+        """
+        self._tell = tell
+        self._pool = Pool(url, POOL_SIZE, SERVER_SETTINGS, collects_news=tell is not None)
 
     async def close(self) -> None:
         await self._pool.close()
@@ -94,6 +99,9 @@ class Database:
 
     def release(self, connection: Connection, *, broken: bool = False) -> None:
         """Give a connection back; a broken one, or one inside a transaction, is closed."""
+        if self._tell and connection.news:
+            self._tell(connection.news)
+            connection.news = set()
         if broken or connection.is_in_transaction():
             connection.terminate()
         self._pool.release(connection)

@@ -17,7 +17,7 @@ import msgspec
 from asyncpg import Record
 
 from tenantry.db import catalogue
-from tenantry.db.pool import Connection
+from tenantry.db.pool import DriverConnection
 
 RUNTIME = "tenantry_runtime"
 DOOR = "tenantry_door"
@@ -47,7 +47,7 @@ class Fault(msgspec.Struct, frozen=True):
     mend: str
 
 
-async def tenant_tables(connection: Connection) -> list[str]:
+async def tenant_tables(connection: DriverConnection) -> list[str]:
     """The qualified names of the tenant tables in the catalogue."""
     return [
         row["name"]
@@ -56,7 +56,7 @@ async def tenant_tables(connection: Connection) -> list[str]:
     ]
 
 
-async def faults(connection: Connection) -> list[Fault]:
+async def faults(connection: DriverConnection) -> list[Fault]:
     """Everything that breaks the isolation of this database; nothing, where it stands."""
     if await connection.fetchval("SELECT to_regrole($1)", RUNTIME) is None:
         return [Fault("the database", "has no Tenantry schema", "run `tenantry migrate`")]
@@ -211,7 +211,7 @@ def _role_faults(role: Record) -> list[Fault]:
     return found
 
 
-async def _right_faults(connection: Connection, login: Record) -> list[Fault]:
+async def _right_faults(connection: DriverConnection, login: Record) -> list[Fault]:
     oid, role = login["oid"], login["name"]
     kinds = {
         "r": ("no forced row-level security", "enable and force it, with a policy"),

@@ -15,7 +15,7 @@ from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from tenantry.db.pool import Connection
+from tenantry.db.pool import DriverConnection
 
 # No migration may make the running servers wait behind a lock that it waits for itself.
 LOCK_TIMEOUT = "5s"
@@ -33,7 +33,7 @@ def _upgrade(connection: SyncConnection) -> None:
 async def migrate(url: str) -> None:
     """Run what has not been run yet. Safe to call from several nodes at once."""
 
-    async def connect() -> Connection:
+    async def connect() -> DriverConnection:
         connection = await asyncpg.connect(
             url,
             server_settings={"application_name": "tenantry migrate", "search_path": "public"},

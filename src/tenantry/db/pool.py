@@ -8,13 +8,24 @@ know: a connection comes back as it was given, with every setting of the session
 import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
 import asyncpg
 
 if TYPE_CHECKING:
-    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+    DriverConnection: TypeAlias = asyncpg.Connection[asyncpg.Record]
 else:  # generic for the type checker only
-    Connection = asyncpg.Connection
+    DriverConnection = asyncpg.Connection
+
+
+class Connection(DriverConnection):
+    """The driver's, and the organisations that got something recorded since it was taken.
+
+    `news` is None where whoever records also notifies, in the same transaction.
+    """
+
+    news: set[UUID] | None = None
+
 
 CONNECT_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 5.0
@@ -25,8 +36,11 @@ COMMAND_TIMEOUT = 60.0  # seconds until an answer is given up, should the networ
 class Pool:
     """At most `size` connections, opened when they are needed."""
 
-    def __init__(self, url: str, size: int, server_settings: dict[str, str]) -> None:
+    def __init__(
+        self, url: str, size: int, server_settings: dict[str, str], *, collects_news: bool = False
+    ) -> None:
         self._url = url
+        self._collects_news = collects_news
         self._size = size
         self._server_settings = server_settings
         self._idle: list[Connection] = []
@@ -71,12 +85,16 @@ class Pool:
 
     async def connect(self) -> Connection:
         """A connection as the pool's are, to keep."""
-        return await asyncpg.connect(
+        connection: Connection = await asyncpg.connect(
             self._url,
+            connection_class=Connection,
             timeout=CONNECT_TIMEOUT,
             command_timeout=COMMAND_TIMEOUT,
             server_settings=self._server_settings,
         )
+        if self._collects_news:
+            connection.news = set()
+        return connection
 
     async def _opened(self) -> Connection:
         self._open += 1

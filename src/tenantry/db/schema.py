@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 
 from tenantry.db.database import unreachable
-from tenantry.db.pool import CONNECT_TIMEOUT, Connection
+from tenantry.db.pool import CONNECT_TIMEOUT, DriverConnection
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 HEAD = max(file.name.split("_")[0] for file in VERSIONS.glob("[0-9]*.py"))
@@ -30,7 +30,7 @@ class SchemaError(Exception):
     """The database cannot be served as it is; the message says what to do."""
 
 
-async def version(connection: Connection) -> str | None:
+async def version(connection: DriverConnection) -> str | None:
     """The schema's version; None for a database without one."""
     if await connection.fetchval("SELECT to_regclass('public.alembic_version')") is None:
         return None
@@ -102,7 +102,7 @@ async def migrate(owner_url: str) -> None:
 
 async def connect(
     url: str, *, say: Callable[[str], None] | None = None, patience: float = 0
-) -> Connection:
+) -> DriverConnection:
     """Connect to a database that may still be starting. Raises `SchemaError`."""
     deadline = asyncio.get_running_loop().time() + patience
     while True:
@@ -124,14 +124,14 @@ async def connect(
             await asyncio.sleep(0.5)
 
 
-async def _is_owner(connection: Connection) -> bool:
+async def _is_owner(connection: DriverConnection) -> bool:
     owner: bool = await connection.fetchval(
         "SELECT has_database_privilege(current_database(), 'CREATE')"
     )
     return owner
 
 
-async def _ensure_login(connection: Connection, owner_url: str, secret: str) -> str:
+async def _ensure_login(connection: DriverConnection, owner_url: str, secret: str) -> str:
     """Make the database's runtime login, or bring its password up to date; gives its URL."""
     database: str = await connection.fetchval("SELECT current_database()")
     login = f"{database[:55]}_runtime"
@@ -152,7 +152,7 @@ async def _ensure_login(connection: Connection, owner_url: str, secret: str) -> 
     return urlunsplit(parts._replace(netloc=f"{quote(login)}:{password}@{host}"))
 
 
-async def _quoted(connection: Connection, name: str) -> str:
+async def _quoted(connection: DriverConnection, name: str) -> str:
     quoted: str = await connection.fetchval("SELECT quote_ident($1)", name)
     return quoted
 

@@ -167,6 +167,11 @@ class Hub:
             self._stale.add(organisation)
             self._wake.set()
 
+    def wake_all(self) -> None:
+        """There may be something new in every organisation's feed."""
+        self._stale.update(self._channels)
+        self._wake.set()
+
     async def _run(self) -> None:
         while True:
             try:
