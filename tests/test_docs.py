@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.api import PASSWORD, Api, unique_email
+from tests.api import PASSWORD, Api, registration, unique_email
 from tests.conftest import CHROMIUM, UNLIMITED, needs
 from tests.processes import Served, serving
 
@@ -155,3 +156,51 @@ def test_try_it_out_authorize_and_call_a_protected_route(server: Served, page: P
     expect(answered).to_contain_text("Organisation fetched")
     ours = (f"{server.url}/", "data:", "Failed to load resource: the server responded with")
     assert [problem for problem in problems if not problem.startswith(ours)] == []
+
+
+@needs("chromium")
+def test_try_the_stream_lose_the_connection_and_resume(server: Served, page: Page) -> None:
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    body = registration()
+    http = httpx.Client(base_url=server.url)
+    signed_in = http.post("/api/auth/register", json=body).json()["data"]
+    headers = {"authorization": f"Bearer {signed_in['accessToken']}"}
+
+    def broadcast(message: str) -> None:
+        answer = http.post(
+            "/api/organisations/broadcast", json={"message": message}, headers=headers
+        )
+        assert answer.status_code == 201
+
+    page.goto(f"{server.url}/docs/ws")
+    page.get_by_label("Email").fill(body["email"])
+    page.get_by_label("Password").fill(body["password"])
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Connect", exact=True).click()
+    expect(page.get_by_role("status")).to_have_text("Connected.")
+    page.get_by_label("Message").fill("from the page")
+    page.get_by_role("button", name="Broadcast").click()
+    expect(page.locator("#log")).to_contain_text("from the page")
+
+    page.get_by_role("button", name="Lose the connection").click()
+    expect(page.get_by_role("status")).to_contain_text("Connecting again")
+    broadcast("while away")
+    expect(page.get_by_role("status")).to_have_text("Connected.")
+    broadcast("back again")
+    expect(page.locator("#log")).to_contain_text("back again")
+    assert [seq for seq in page.locator("#log .seq").all_inner_texts() if seq] == ["#4", "#3", "#2"]
+
+    # The page has a session of its own, which somebody ends elsewhere.
+    token = page.get_by_label("or an access token").input_value()
+    http.post(
+        "/api/auth/logout",
+        json={"refreshToken": signed_in["refreshToken"]},
+        headers={"authorization": f"Bearer {token}"},
+    )
+    expect(page.get_by_role("status")).to_have_text(
+        "Closed (4001: The session has ended. Sign in again.)"
+    )
+    assert problems == []
+    http.close()

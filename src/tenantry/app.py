@@ -67,6 +67,7 @@ ROUTES: list[ControllerRouterHandler] = [
     docs.page,
     docs.file,
     docs.spec,
+    docs.stream_page,
 ]
 
 

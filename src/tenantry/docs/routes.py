@@ -12,10 +12,13 @@ from tenantry.errors import NotFound
 
 # Swagger UI, as the flask-swagger-ui package ships it; nothing of Flask is imported.
 FILES = Path(str(distribution("flask-swagger-ui").locate_file("flask_swagger_ui/dist")))
+OURS = Path(__file__).parent
 SERVED = {
-    "swagger-ui.css": "text/css",
-    "swagger-ui-bundle.js": "text/javascript",
-    "favicon-32x32.png": "image/png",
+    "swagger-ui.css": (FILES, "text/css"),
+    "swagger-ui-bundle.js": (FILES, "text/javascript"),
+    "favicon-32x32.png": (FILES, "image/png"),
+    "ws.css": (OURS, "text/css"),
+    "ws.js": (OURS, "text/javascript"),
 }
 
 # Nothing from elsewhere and nothing inline; Swagger UI draws its icons from data: URLs.
@@ -73,8 +76,15 @@ async def file(name: FromPath[str]) -> Response[bytes]:
         return Response(START.encode(), media_type="text/javascript", headers=HEADERS)
     if name not in SERVED:
         raise NotFound
-    content = (FILES / name).read_bytes()
-    return Response(content, media_type=SERVED[name], headers=HEADERS)
+    folder, media_type = SERVED[name]
+    return Response((folder / name).read_bytes(), media_type=media_type, headers=HEADERS)
+
+
+@get("/docs/ws", public="Documentation.", include_in_schema=False, media_type=MediaType.HTML)
+async def stream_page() -> Response[bytes]:
+    """A page to try the event stream with."""
+    content = (OURS / "ws.html").read_bytes()
+    return Response(content, media_type=MediaType.HTML, headers=HEADERS)
 
 
 @get(

@@ -25,11 +25,13 @@ from tenantry.errors import (
     FieldError,
     Forbidden,
     Invalid,
+    OriginNotAllowed,
     TenantryError,
     TokenInvalid,
     TokenMissing,
     TooLarge,
     TooMany,
+    TooManyConnections,
     TooSlow,
     Unavailable,
 )
@@ -52,9 +54,18 @@ WEBSOCKET: dict[str, Any] = {
         "summary": "The event stream (WebSocket)",
         "description": """
 A WebSocket that sends the organisation's activities as they are committed. The first message is
-`{"type":"CONNECTED","payload":{"message":"Connected to real-time channel"}}`; then each event is
-`{"type","payload","seq","at"}`, its `seq` being its place in the feed. `{"type":"PING"}` is
-answered `{"type":"PONG"}`; what is no JSON is ignored.
+`{"type":"CONNECTED","payload":{"message":"Connected to real-time channel"},"seq":41}`, where `seq`
+is the organisation's last; then each event is `{"type","payload","seq","at"}`, its `seq` being its
+place in the feed. `{"type":"PING"}` is answered `{"type":"PONG"}`; what is no JSON is ignored.
+
+A client that was away comes back with `after`, the last `seq` that it has: it is sent what it
+missed, then the live stream, without a hole or a double. One that missed too much is sent
+`{"type":"RESYNC","payload":{"after":12,"seq":41},"seq":41}` instead: it reads its state anew, and
+the stream goes on after 41. `GET /api/events` is the same stream as server-sent events.
+
+Who connects is settled by a ticket, an access token in the query, or one offered as a subprotocol:
+`new WebSocket(url, ["bearer", token])`. A page may connect from this server's own origin and from
+CORS_ORIGINS.
 
 | event | payload |
 |---|---|
@@ -67,9 +78,12 @@ answered `{"type":"PONG"}`; what is no JSON is ignored.
 
 | close code | meaning | come back? |
 |---|---|---|
-| 1012 | the server restarts | yes, in a moment |
-| 1013 | the client reads too slowly | yes |
+| 1012 | the server restarts | yes, after the time that the reason says |
+| 1013 | the client leaves more than 1 MiB unread | yes, with `after` |
+| 1011 | the client does not answer pings | yes, with `after` |
+| 1008 | the client sends too many messages | yes, and sends fewer |
 | 1009 | a message of the client was larger than 64 KiB | yes |
+| 1002, 1007 | what the client sent is no WebSocket protocol, or no UTF-8 | when that is mended |
 | 4001 | the session has ended | after signing in again |
 | 4003 | removed from the organisation; the event itself goes to the others | no |
 """,
@@ -86,6 +100,12 @@ answered `{"type":"PONG"}`; what is no JSON is ignored.
                 "description": "An access token, in place of a ticket, which is to be preferred: "
                 "addresses end up in logs and histories.",
                 "schema": {"type": "string"},
+            },
+            {
+                "name": "after",
+                "in": "query",
+                "description": "The last `seq` that the client has.",
+                "schema": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1},
             },
         ],
         "responses": {
@@ -181,7 +201,11 @@ def document(
         if name.endswith("Input"):
             definition["additionalProperties"] = False  # which Litestar leaves out
     spec["paths"]["/ws"] = socket = deepcopy(WEBSOCKET)
-    _document(socket["get"], [TooMany, Unavailable], schemas[0])
+    _document(
+        socket["get"],
+        [OriginNotAllowed, Invalid, TooMany, TooManyConnections, Unavailable],
+        schemas[0],
+    )
     return spec
 
 
