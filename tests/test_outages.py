@@ -92,11 +92,13 @@ async def test_amid_a_thousand_events_loses_none(api: Api, own_cluster: Cluster)
         assert await follow(admin, 1000, restart, every=400) == list(range(2, 1001))
     finally:
         writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
     assert restarts == 2
 
 
 async def write_whenever_possible(cluster: Cluster, account: Account) -> None:
     while True:
+        connection = None
         try:
             connection = await asyncpg.connect(cluster.url)
             while True:
@@ -108,6 +110,9 @@ async def write_whenever_possible(cluster: Cluster, account: Account) -> None:
             asyncpg.InternalClientError,
         ):
             await asyncio.sleep(0.05)  # until it is back
+        finally:
+            if connection:
+                connection.terminate()
 
 
 async def test_refuses_new_sockets_meanwhile(api: Api, own_cluster: Cluster) -> None:
