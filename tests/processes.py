@@ -97,3 +97,14 @@ def running(
         finally:
             if process.poll() is None:
                 server.stop(signal.SIGTERM)
+
+
+def workers(server: Served) -> list[int]:
+    """The worker processes of a server with several."""
+    pid = server.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [
+        int(child)
+        for child in children
+        if b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]

@@ -1,7 +1,6 @@
 """Limits, presence, and the end of connections, sessions, servers and databases."""
 
 import asyncio
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.api import PATIENCE, Account, Api, connect_socket, handshake_refused, ok, refused
 from tests.conftest import UNLIMITED, RedisServer, Serve, needs
-from tests.events import follow, write_events
-from tests.processes import Served, serving
+from tests.processes import serving
 
 PING = '{"type":"PING"}'
 
@@ -160,30 +158,13 @@ class TestEnds:
             assert (await source.next())["data"].startswith("4003 ")
 
 
-def server_on(runtime_url: str, tmp_path: Path, *arguments: str) -> Any:
-    secrets = {
-        "JWT_ACCESS_SECRET": "access-4FrYkRiPmgE8r9nkzmVHWtrS1AxDccoQ",
-        "JWT_REFRESH_SECRET": "refresh-b3rmLNCkGNS5UZ1fBpX0xHh8mZC3YqaW",
-    }
-    environment = {"DATABASE_URL": runtime_url, **secrets, **UNLIMITED}
-    return serving(*arguments, environment=environment, cwd=tmp_path)
-
-
-def workers(server: Served) -> list[int]:
-    """The worker processes of a server."""
-    pid = server.process.pid
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    pids = [int(word) for word in text.split()]
-    return [
-        pid for pid in pids if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-
-
 class TestServers:
     async def test_that_stop_send_everybody_away_to_come_back(
         self, runtime_url: str, tmp_path: Path
     ) -> None:
-        with server_on(runtime_url, tmp_path) as server:
+        with serving(
+            environment={"DATABASE_URL": runtime_url, **UNLIMITED}, cwd=tmp_path
+        ) as server:
             async with Api(server.url) as api:
                 admin = await api.register()
                 async with admin.socket() as socket, admin.events() as source:
@@ -198,27 +179,6 @@ class TestServers:
             assert "Stopped." in output
             assert "Traceback" not in output
             assert server.process.returncode == 0
-
-    async def test_that_die_lose_no_event_of_a_client_that_resumes(
-        self, runtime_url: str, tmp_path: Path, owner: "Connection[Record]"
-    ) -> None:
-        """kill -9 of the client's worker amid a thousand events; it resumes on another."""
-        with server_on(runtime_url, tmp_path, "--workers", "2") as server:
-            async with Api(server.url) as api:
-                admin = await api.register()
-                writing = asyncio.ensure_future(write_events(owner, admin, 1000))
-                kills = 0
-
-                async def kill() -> None:
-                    nonlocal kills
-                    for pid in workers(server):
-                        os.kill(pid, signal.SIGKILL)
-                        kills += 1
-
-                seen = await follow(admin, 1001, kill, every=300)
-                await writing
-        assert seen == list(range(2, 1002))
-        assert kills >= 2
 
 
 @needs("redis-server")

@@ -81,8 +81,7 @@ class Hub:
             TooManyConnections: of its user or its organisation.
             Unavailable: the server is about to stop.
         """
-        if self._draining:
-            raise Unavailable("The server restarts; connect again", headers={"retry-after": "1"})
+        self._refuse_if_draining()
         organisation, user = subscriber.organisation_id, subscriber.user_id
         channel = self._channels.get(organisation)
         if channel is not None:
@@ -105,7 +104,7 @@ class Hub:
 
         Raises:
             TokenInvalid: its session or membership has ended.
-            Unavailable: the database is away.
+            Unavailable: the database is away, or the server is about to stop.
         """
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._newcomers.append((subscriber, answer))
@@ -115,6 +114,7 @@ class Hub:
                 stands = await answer
         except TimeoutError:
             raise Unavailable(headers={"retry-after": "2"}) from None
+        self._refuse_if_draining()
         if not (stands and subscriber.admitted):
             raise TokenInvalid("Invalid or expired token")
 
@@ -160,6 +160,10 @@ class Hub:
         spread = 1000 + 1000 * len(subscribers) // RETURN_RATE
         for subscriber in subscribers:
             subscriber.close(restarting(random.randint(100, spread)))  # noqa: S311
+
+    def _refuse_if_draining(self) -> None:
+        if self._draining:
+            raise Unavailable("The server restarts; connect again", headers={"retry-after": "1"})
 
     def wake(self, organisation: UUID) -> None:
         """There may be something new in this organisation's feed."""
