@@ -34,6 +34,10 @@ format: $(BIN)/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
 
+.PHONY: bench
+bench: $(BIN)/.dev ## Measure the event stream beside a Bun server (needs npm for that)
+	@$(BIN)/python bench/realtime.py
+
 .PHONY: lock
 lock: $(BIN)/.dev ## Write the locks anew from the ranges in pyproject.toml
 	@requirements/compile.sh
