@@ -4,16 +4,27 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import httpx
 from crowds import Crowd, Reads, crowd
-from servers import Server, peer, tenantry
+from servers import FIRST, LAST, Processors, Server, peer, tenantry
 from tenants import Writers, paths
 
 from tenantry.settings import load
 from tenantry.tenancy.tokens import Tokens
 
+
+class Places(NamedTuple):
+    """On which processors a server and its clients run."""
+
+    server: Processors
+    clients: Processors
+
+
+APART = Places(FIRST, LAST)
+ANYWHERE = Places(None, None)
 FEW = 100  # sockets that a server has before its memory is taken as the base
 
 
@@ -76,14 +87,19 @@ class Stage:
 
     @asynccontextmanager
     async def tenantry(
-        self, organisations: Sequence[UUID], each: int, reads: Reads = "seq"
+        self,
+        organisations: Sequence[UUID],
+        each: int,
+        *,
+        reads: Reads = "seq",
+        places: Places = APART,
     ) -> AsyncIterator[Contender]:
         """`tenantry serve` for some organisations, with so many sockets each."""
 
         opened = paths(Tokens(load(self.settings)), organisations)
         where = [path for path in opened for _ in range(each)]
-        with tenantry(self.settings, self.folder) as server:
-            async with crowd() as clients:
+        with tenantry(self.settings, self.folder, places.server) as server:
+            async with crowd(places.clients) as clients:
                 send = sending(self.writers, organisations)
                 yield Contender(server, clients, where, True, reads, send)
 
@@ -93,8 +109,11 @@ class Stage:
         if self.bun is None:
             yield []
             return
-        with peer(self.bun, self.folder) as server:
-            async with crowd() as clients, httpx.AsyncClient(base_url=server.url) as http:
+        with peer(self.bun, self.folder, APART.server) as server:
+            async with (
+                crowd(APART.clients) as clients,
+                httpx.AsyncClient(base_url=server.url) as http,
+            ):
 
                 async def send(events: int) -> None:
                     answer = await http.post(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from servers import Processors, started_on
 
 PROGRAM = Path(__file__).with_name("load.py")
 LONGEST_LINE = 2**25
@@ -56,16 +57,17 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd() -> AsyncIterator[Crowd]:
+async def crowd(processors: Processors) -> AsyncIterator[Crowd]:
     """A process without any client yet. It ends with its input."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(PROGRAM),
-        stdin=PIPE,
-        stdout=PIPE,
-        limit=LONGEST_LINE,
-        start_new_session=True,
-    )
+    with started_on(processors):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(PROGRAM),
+            stdin=PIPE,
+            stdout=PIPE,
+            limit=LONGEST_LINE,
+            start_new_session=True,
+        )
     try:
         yield Crowd(process)
     finally:

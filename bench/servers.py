@@ -1,7 +1,7 @@
 """The servers that bench/realtime.py measures: `tenantry serve`, and the peer under Bun.
 
 Each is a process of its own, with a log in a folder, and is stopped by its id. What a server has
-used is asked of the kernel: the CPU time of all its threads, and its resident memory.
+used is asked of the kernel (Linux): the CPU time of all its threads, and its resident memory.
 """
 
 import os
@@ -16,12 +16,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from tenantry.settings import variables
 
 BUN = "bun@^1.3"  # the one place that says which
 PEER = Path(__file__).parent / "peers" / "broadcast.js"
 TENANTRY = Path(sys.executable).with_name("tenantry")
+Processors: TypeAlias = frozenset[int] | None  # None: any
+FIRST: Processors = frozenset([min(os.sched_getaffinity(0))])
+LAST: Processors = frozenset([max(os.sched_getaffinity(0))])
 PATIENCE = 60.0  # seconds that a server may take to start, and to stop
 
 
@@ -61,28 +65,45 @@ def clean_environment(changes: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def tenantry(settings: Mapping[str, str], folder: Path) -> Iterator[Server]:
+def started_on(processors: Processors) -> Iterator[None]:
+    """What is started within runs on these processors only, with all its threads.
+
+    Where a server and its clients share one, waking them costs the server differently from one
+    moment to the next, and the figures scatter.
+    """
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, processors or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def tenantry(settings: Mapping[str, str], folder: Path, processors: Processors) -> Iterator[Server]:
     """`tenantry serve`, from the environment that this runs in."""
     command = [str(TENANTRY), "serve", "--port", "0"]
-    with _running(command, clean_environment(settings), folder) as server:
+    with _running(command, clean_environment(settings), folder, processors) as server:
         yield server
 
 
 @contextmanager
-def peer(bun: Path, folder: Path) -> Iterator[Server]:
-    with _running([str(bun), str(PEER)], clean_environment({}), folder) as server:
+def peer(bun: Path, folder: Path, processors: Processors) -> Iterator[Server]:
+    with _running([str(bun), str(PEER)], clean_environment({}), folder, processors) as server:
         yield server
 
 
 @contextmanager
 def _running(
-    command: Sequence[str], environment: Mapping[str, str], folder: Path
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    processors: Processors,
 ) -> Iterator[Server]:
     """A command that says where it serves. Ctrl-C is for us to pass on, hence its own session."""
     log = folder / f"{Path(command[0]).name}-{time.monotonic_ns()}.log"
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
+    with log.open("w") as output, started_on(processors):
+        process = subprocess.Popen(
             command,
             env=environment,
             cwd=folder,
@@ -90,14 +111,13 @@ def _running(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-        ) as process,
-    ):
-        try:
-            yield Server(process.pid, _address(process, log))
-            if process.poll() is not None:
-                raise ServerError(f"{command[0]} ended by itself:\n{_tail(log)}")
-        finally:
-            _stop(process)
+        )
+    try:
+        yield Server(process.pid, _address(process, log))
+        if process.poll() is not None:
+            raise ServerError(f"{command[0]} ended by itself:\n{_tail(log)}")
+    finally:
+        _stop(process)
 
 
 def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
@@ -115,6 +135,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.wait()
 
 
 def _tail(log: Path) -> str:
