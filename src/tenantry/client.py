@@ -24,6 +24,7 @@ from websockets.frames import Close
 
 FIRST_DELAY = 0.5  # seconds; doubles with each failure, and is drawn from 0 to that
 LONGEST_DELAY = 30.0
+CLOSE_TIMEOUT = 1.0  # seconds; what is unread when one stops listening is in the answer's way
 FINAL = {4001, 4003}  # the session has ended; removed from the organisation
 
 
@@ -67,7 +68,8 @@ async def listen(
             delay = 0.0
             try:
                 ticket = await _ticket(http, token if isinstance(token, str) else await token())
-                async with connect(_address(url, ticket, after), proxy=None) as socket:
+                address = _address(url, ticket, after)
+                async with connect(address, proxy=None, close_timeout=CLOSE_TIMEOUT) as socket:
                     hello = msgspec.json.decode(await socket.recv())
                     after = hello["seq"] if after is None else after
                     async for text in socket:
