@@ -101,6 +101,7 @@ class Account:
 
     def __init__(self, api: Api, signed_in: dict[str, Any]) -> None:
         self.api = api
+        self.signed_in = signed_in
         self.token: str = signed_in["accessToken"]
         self.refresh_token: str = signed_in["refreshToken"]
         self.user: dict[str, Any] = signed_in["user"]
@@ -109,6 +110,10 @@ class Account:
     @property
     def id(self) -> str:
         return str(self.user["id"])
+
+    def at(self, server: Api) -> "Account":
+        """The same session at another server."""
+        return Account(server, self.signed_in)
 
     async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.token}", **options.pop("headers", {})}

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from asyncpg import Connection, Record
 
-from tests.api import Account, Api, connect_socket, handshake_refused, ok
+from tests.api import Api, connect_socket, handshake_refused, ok
 from tests.conftest import Serve
 
 # As a writer whose NOTIFY never reaches the server.
@@ -217,16 +217,7 @@ class TestEvents:
     async def test_cross_from_one_server_to_another(self, serve: Serve) -> None:
         one, other = await serve(), await serve()
         admin = await one.register()
-        elsewhere = Account(
-            other,
-            {
-                "accessToken": admin.token,
-                "refreshToken": admin.refresh_token,
-                "user": admin.user,
-                "organisation": admin.organisation,
-            },
-        )
-        async with elsewhere.socket() as socket:
+        async with admin.at(other).socket() as socket:
             await admin.broadcast("hello")
             assert (await socket.next())["payload"]["message"] == "hello"
 

@@ -102,6 +102,49 @@ class TestAfter:
         assert seen == list(range(2, 62))
 
 
+async def test_two_organisations_under_load_never_see_each_others_events(serve: Serve) -> None:
+    """On two servers, by both kinds of stream, by those that stay and those that come and go."""
+    servers = [await serve(), await serve()]
+    count = 150
+
+    async def staying(account: Account) -> list[str]:
+        async with account.socket(after=1) as socket:
+            return [(await socket.next())["payload"]["message"] for _ in range(count)]
+
+    async def returning(account: Account) -> list[str]:
+        seen: list[str] = []
+        while len(seen) < count:
+            async with account.socket(after=1 + len(seen)) as socket:
+                some = min(10, count - len(seen))
+                seen += [(await socket.next())["payload"]["message"] for _ in range(some)]
+        return seen
+
+    async def by_sse(account: Account) -> list[str]:
+        async with account.events(**{"last-event-id": "1"}) as source:
+            await source.next()
+            events = [json.loads((await source.next())["data"]) for _ in range(count)]
+        return [event["payload"]["message"] for event in events]
+
+    async def write(accounts: list[Account], name: str) -> None:
+        for number in range(count):
+            ok(await accounts[number % 2].broadcast(f"{name} {number}"), 201)
+
+    names = ("one", "other")
+    founders = [await servers[0].register() for _ in names]
+    accounts = [[founder.at(server) for server in servers] for founder in founders]
+    writing = [write(mine, name) for mine, name in zip(accounts, names, strict=True)]
+    reading = [
+        read(account)
+        for mine in accounts
+        for account in mine
+        for read in (staying, returning, by_sse)
+    ]
+    heard = (await asyncio.gather(*reading, *writing))[: len(reading)]
+    for index, messages in enumerate(heard):
+        name = names[index // 6]
+        assert messages == [f"{name} {number}" for number in range(count)]
+
+
 class TestServerSentEvents:
     async def test_are_the_stream(self, api: Api) -> None:
         admin = await api.register()

@@ -12,7 +12,7 @@ back by itself, after the last event that it gave out, until it may not.
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
@@ -54,7 +54,7 @@ class StreamEnded(Exception):
 
 async def listen(
     url: str, token: str | Callable[[], Awaitable[str]], *, after: int | None = None
-) -> AsyncIterator[Event | Resync]:
+) -> AsyncGenerator[Event | Resync]:
     """The organisation's events from now on, or from `after` on.
 
     `token` is an access token, or what gives one whenever the stream connects.

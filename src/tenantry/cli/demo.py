@@ -1,20 +1,24 @@
 """tenantry demo"""
 
+import asyncio
 import json
 import secrets
 import sys
-from typing import Any
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, TypeAlias
 
 import httpx
 import rich_click as click
 from rich.rule import Rule
 from rich.text import Text
-from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.sync.client import ClientConnection, connect
 
 from tenantry.cli.console import err, load, out, plain_failures
+from tenantry.client import Event, Resync, StreamEnded, listen
 
 PATIENCE = 10.0  # seconds that an event may take
+
+Stream: TypeAlias = AsyncGenerator[Event | Resync]
 
 
 class DemoError(Exception):
@@ -24,9 +28,9 @@ class DemoError(Exception):
 class Play:
     """The main job, step by step, by HTTP and WebSocket as any client would."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, http: httpx.AsyncClient) -> None:
         self.url = url
-        self.http = httpx.Client(base_url=url, timeout=30)
+        self.http = http
         self.run = secrets.token_hex(3)
         self.step_number = 0
 
@@ -35,7 +39,7 @@ class Play:
         out.print()
         out.print(Rule(f"[bold]{self.step_number}. {title}", align="left", style="cyan"))
 
-    def call(
+    async def call(
         self,
         method: str,
         path: str,
@@ -46,7 +50,7 @@ class Play:
     ) -> Any:
         """One request, shown with what it was answered; gives its data."""
         headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
-        answer = self.http.request(method, path, headers=headers, json=body or None)
+        answer = await self.http.request(method, path, headers=headers, json=body or None)
         envelope = answer.json()
         colour = "green" if answer.status_code == expect else "red"
         out.print(
@@ -59,35 +63,31 @@ class Play:
             raise DemoError(f"expected {expect}, and was answered {answer.text}")
         return envelope["data"]
 
-    def listen(self, token: str, who: str) -> ClientConnection:
-        ticket = self.call("POST", "/api/realtime/ticket", token, expect=201)["ticket"]
-        socket = connect(f"{self.url.replace('http', 'ws', 1)}/ws?ticket={ticket}", proxy=None)
-        self.hear(socket, who, "CONNECTED")
-        return socket
-
-    def hear(self, socket: ClientConnection, who: str, expect: str) -> Any:
+    async def hear(self, stream: Stream, who: str, expect: str) -> None:
         """Wait for an event of this type, showing whatever arrives until then."""
-        while True:
+        heard = ""
+        while heard != expect:
             try:
-                event = json.loads(socket.recv(timeout=PATIENCE))
+                async with asyncio.timeout(PATIENCE):
+                    event = await anext(stream)
             except TimeoutError:
-                raise DemoError(f"{expect} did not arrive on {who}'s socket") from None
-            place = f"#{event['seq']} " if "seq" in event else ""
+                raise DemoError(f"{expect} did not arrive on {who}'s stream") from None
+            if isinstance(event, Resync):
+                continue
+            heard = event.type
             out.print(
                 Text.assemble(
                     ("   ⇐ ", "magenta"),
-                    (f"{who}'s socket ", "dim"),
-                    place,
-                    (event["type"], "bold magenta"),
-                    f" {json.dumps(event['payload'])}",
+                    (f"{who}'s stream ", "dim"),
+                    f"#{event.seq} ",
+                    (event.type, "bold magenta"),
+                    f" {json.dumps(event.payload)}",
                 )
             )
-            if event["type"] == expect:
-                return event["payload"]
 
-    def perform(self) -> None:
+    async def perform(self) -> None:
         self.step("Ada founds an organisation")
-        ada = self.call(
+        ada = await self.call(
             "POST",
             "/api/auth/register",
             expect=201,
@@ -98,14 +98,15 @@ class Play:
         )
         token = ada["accessToken"]
         out.print(f"   organisation [bold]{ada['organisation']['slug']}[/], Ada is its admin")
-        with self.listen(token, "Ada") as socket:
+        async with aclosing(listen(self.url, token, after=0)) as ada_hears:
+            await self.hear(ada_hears, "Ada", "USER_JOINED")
             self.step("She invites Grace, who accepts and signs in")
             grace_email = f"grace.{self.run}@example.com"
-            invite = self.call(
+            invite = await self.call(
                 "POST", "/api/users/invite", token, expect=201, email=grace_email, role="MEMBER"
             )
             password = secrets.token_urlsafe(12)
-            self.call(
+            await self.call(
                 "POST",
                 "/api/users/accept-invite",
                 expect=201,
@@ -113,14 +114,14 @@ class Play:
                 name="Grace Hopper",
                 password=password,
             )
-            self.hear(socket, "Ada", "USER_JOINED")
-            grace = self.call(
+            await self.hear(ada_hears, "Ada", "USER_JOINED")
+            grace = await self.call(
                 "POST", "/api/auth/login", expect=200, email=grace_email, password=password
             )
-            with self.listen(grace["accessToken"], "Grace") as hers:
-                self.together(token, socket, grace, hers)
+            async with aclosing(listen(self.url, grace["accessToken"], after=0)) as grace_hears:
+                await self.together(token, ada_hears, grace, grace_hears)
         self.step("Another organisation sees none of it")
-        eve = self.call(
+        eve = await self.call(
             "POST",
             "/api/auth/register",
             expect=201,
@@ -129,41 +130,40 @@ class Play:
             password=secrets.token_urlsafe(12),
             organisationName="Elsewhere",
         )
-        feed = self.call("GET", "/api/activities", eve["accessToken"], expect=200)
+        feed = await self.call("GET", "/api/activities", eve["accessToken"], expect=200)
         out.print(f"   Eve's feed has {len(feed)} line: {feed[0]['message']}")
-        self.call("DELETE", f"/api/users/{ada['user']['id']}", eve["accessToken"], expect=404)
+        await self.call("DELETE", f"/api/users/{ada['user']['id']}", eve["accessToken"], expect=404)
 
-    def together(
-        self, token: str, socket: ClientConnection, grace: Any, hers: ClientConnection
+    async def together(
+        self, token: str, ada_hears: Stream, grace: Any, grace_hears: Stream
     ) -> None:
         self.step("A member cannot do what an admin can")
-        self.call("GET", "/api/users", grace["accessToken"], expect=403)
+        await self.call("GET", "/api/users", grace["accessToken"], expect=403)
 
         self.step("Ada upgrades the plan, and everybody sees it")
-        self.call("PATCH", "/api/organisations/subscription", token, expect=200, plan="PRO")
-        self.hear(socket, "Ada", "PLAN_UPGRADED")
-        self.hear(hers, "Grace", "PLAN_UPGRADED")
+        await self.call("PATCH", "/api/organisations/subscription", token, expect=200, plan="PRO")
+        await self.hear(ada_hears, "Ada", "PLAN_UPGRADED")
+        await self.hear(grace_hears, "Grace", "PLAN_UPGRADED")
 
         self.step("She broadcasts a message")
-        self.call(
+        await self.call(
             "POST", "/api/organisations/broadcast", token, expect=201, message="Lunch at noon?"
         )
-        self.hear(hers, "Grace", "BROADCAST_MESSAGE")
+        await self.hear(grace_hears, "Grace", "BROADCAST_MESSAGE")
 
-        self.step("Grace is removed: her socket closes, her token is dead")
-        self.call("DELETE", f"/api/users/{grace['user']['id']}", token, expect=200)
-        self.hear(socket, "Ada", "USER_REMOVED")
+        self.step("Grace is removed: her stream ends, her token is dead")
+        await self.call("DELETE", f"/api/users/{grace['user']['id']}", token, expect=200)
+        await self.hear(ada_hears, "Ada", "USER_REMOVED")
         try:
-            while True:
-                hers.recv(timeout=PATIENCE)
-        except ConnectionClosed as closed:
-            out.print(f"   Grace's socket closed: {closed.rcvd}")
-        except TimeoutError:
-            raise DemoError("Grace's socket stayed open") from None
-        self.call("GET", "/api/organisations", grace["accessToken"], expect=401)
+            await self.hear(grace_hears, "Grace", "USER_REMOVED")
+        except StreamEnded as ended:
+            out.print(f"   Grace's stream has ended: [bold]{ended.code}[/] {ended.reason}")
+        else:
+            raise DemoError("Grace's stream told her of her own removal")
+        await self.call("GET", "/api/organisations", grace["accessToken"], expect=401)
 
         self.step("The feed has it all, in order")
-        for activity in self.call("GET", "/api/activities", token, expect=200):
+        for activity in await self.call("GET", "/api/activities", token, expect=200):
             out.print(f"   #{activity['seq']} [bold]{activity['type']}[/] ", activity["message"])
 
 
@@ -173,16 +173,20 @@ def command(url: str | None) -> None:
     """Play the main job against a running server, and show each step as it happens."""
     with plain_failures():
         url = (url or f"http://127.0.0.1:{load().port}").rstrip("/")
-    play = Play(url)
     try:
-        play.perform()
+        asyncio.run(_play(url))
     except httpx.TransportError as error:
         err.print(
             f"[bold red]✗[/] {url} cannot be reached ({error}). Is `tenantry serve` running?",
             soft_wrap=True,
         )
         sys.exit(1)
-    except (DemoError, WebSocketException, json.JSONDecodeError) as error:
+    except (DemoError, StreamEnded, json.JSONDecodeError) as error:
         err.print(f"[bold red]✗[/] {error}", soft_wrap=True)
         sys.exit(1)
     out.print("\n[bold green]✓ Everything as promised.[/]")
+
+
+async def _play(url: str) -> None:
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        await Play(url, http).perform()
