@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -44,6 +44,13 @@ def refused(
     if code is not None:
         assert body["code"] == code
     return body
+
+
+async def eventually(read: Callable[[], Awaitable[Any]], expected: Any) -> None:
+    """Read until it is this."""
+    async with asyncio.timeout(PATIENCE):
+        while await read() != expected:
+            pass
 
 
 def unique_email(name: str = "somebody") -> str:

@@ -11,13 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tenantry.settings import COMPOSE_VARIABLES, variables
+
 TENANTRY = str(Path(sys.executable).with_name("tenantry"))
 
 
 def clean_environment(**changes: str) -> dict[str, str]:
     """This process's environment without any setting of Tenantry, and with these."""
-    ours = r"(TENANTRY|JWT|POSTGRES|RATE_LIMIT)_.*|DATABASE_URL|REDIS_URL|APP_ENV|PORT|WORKERS|CI"
-    kept = {name: value for name, value in os.environ.items() if not re.fullmatch(ours, name)}
+    ours = {field.metadata["name"] for field in variables()} | set(COMPOSE_VARIABLES) | {"CI"}
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
     return {**kept, "PYTHONUNBUFFERED": "1", **changes}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, WebSocketRoute, async_playwright
 
-from tests.api import PATIENCE, Account, Api, ok
+from tests.api import PATIENCE, Account, Api, eventually, ok
 from tests.conftest import CHROMIUM, Serve, needs
 
 LISTEN = """
@@ -94,13 +94,28 @@ async def test_fetches_again_what_the_way_has_lost(api: Api, page: Page) -> None
 
 
 @needs("chromium")
+async def test_does_not_wait_for_a_server_that_says_nothing(api: Api, page: Page) -> None:
+    admin = await api.register()
+    silent = True
+    await page.clock.install()
+    await page.route_web_socket(
+        "**/ws?*", lambda route: None if silent else route.connect_to_server() and None
+    )
+    await listen(page, admin, after=0)
+    await heard(page, ["state", "connecting"])
+    silent = False
+    async with asyncio.timeout(PATIENCE):
+        while ["event", 1] not in await page.evaluate("heard"):
+            await page.clock.fast_forward(1000)
+
+
+@needs("chromium")
 async def test_hears_no_more_once_closed(api: Api, page: Page) -> None:
     admin = await api.register()
     await listen(page, admin, after=None)
     await heard(page, ["state", "open"])
     await page.evaluate("stream.close()")
-    while await admin.present():
-        pass
+    await eventually(admin.present, {})
     ok(await admin.broadcast("unheard"), 201)
     assert await page.evaluate("[heard.at(-1), stream.seq]") == [["state", "closed"], 1]
 

@@ -3,30 +3,18 @@
 import asyncio
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from asyncpg import Connection, Record
+from redis.asyncio import Redis
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.api import PATIENCE, Account, Api, connect_socket, handshake_refused, ok, refused
+from tests.api import Api, connect_socket, eventually, handshake_refused, ok, refused
 from tests.conftest import UNLIMITED, RedisServer, Serve, needs
 from tests.processes import serving
+from tests.test_websocket_protocol import CLOSE, FIN, TEXT, raw
 
 PING = '{"type":"PING"}'
-
-
-def elsewhere(api: Api, account: Account) -> Account:
-    """The same person on another server."""
-    other = Account.__new__(Account)
-    other.__dict__.update(account.__dict__, api=api)
-    return other
-
-
-async def eventually(read: Any, expected: Any) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while await read() != expected:
-            pass
 
 
 class TestLimits:
@@ -77,6 +65,16 @@ class TestLimits:
                 await socket.connection.send(PING)
             assert (await socket.closed())[0] == 1008
 
+    async def test_of_messages_leave_nothing_after_the_close(self, serve: Serve) -> None:
+        """RFC 6455, 5.5.1: no frame follows a close frame."""
+        api = await serve(messages_per_second=2)
+        admin = await api.register()
+        async with raw(admin) as client:
+            for _ in range(5):
+                client.send(FIN | TEXT, PING.encode())
+            assert [(await client.frame())[0] for _ in range(3)] == [TEXT, TEXT, CLOSE]
+            assert await client.reader.read() == b""
+
 
 class TestPresence:
     async def test_is_who_has_a_stream_open_on_any_server(self, serve: Serve) -> None:
@@ -84,10 +82,10 @@ class TestPresence:
         admin = await one.register()
         member = await admin.add()
         stranger = await one.register("Mallory")
-        async with admin.socket(), elsewhere(other, admin).socket():
-            async with elsewhere(other, member).events(), stranger.socket():
+        async with admin.socket(), admin.at(other).socket():
+            async with member.at(other).events(), stranger.socket():
                 for server in (one, other):
-                    seen = await elsewhere(server, member).present()
+                    seen = await member.at(server).present()
                     assert seen == {"Ada Lovelace": 2, "Grace Hopper": 1}
             await eventually(admin.present, {"Ada Lovelace": 2})
         await eventually(admin.present, {})
@@ -140,7 +138,7 @@ class TestEnds:
     async def test_of_a_session_reach_its_sockets_on_another_server(self, serve: Serve) -> None:
         one, other = await serve(), await serve()
         account = await one.register()
-        async with elsewhere(other, account).socket() as socket:
+        async with account.at(other).socket() as socket:
             await account.post("/api/auth/logout", refreshToken=account.refresh_token)
             assert (await socket.closed())[0] == 4001
 
@@ -149,8 +147,8 @@ class TestEnds:
         admin = await one.register()
         member = await admin.add()
         async with (
-            elsewhere(other, member).socket() as socket,
-            elsewhere(other, member).events() as source,
+            member.at(other).socket() as socket,
+            member.at(other).events() as source,
         ):
             await source.next()
             ok(await admin.remove(member.id))
@@ -192,7 +190,7 @@ class TestRedis:
         notified: list[object] = []
         await owner.add_listener("tenantry_activity", lambda *told: notified.append(told))
         admin = await one.register()
-        async with admin.socket() as here, elsewhere(other, admin).socket() as there:
+        async with admin.socket() as here, admin.at(other).socket() as there:
             for number in range(10):
                 ok(await admin.broadcast(str(number)), 201)
                 for socket in (here, there):
@@ -200,12 +198,22 @@ class TestRedis:
         await owner.execute("SELECT")
         assert notified == []
 
+    async def test_may_carry_anything_else(self, serve: Serve, redis: RedisServer) -> None:
+        """Whatever is published on the channel, the server goes on listening to it."""
+        api = await serve(redis_url=redis.url)
+        admin = await api.register()
+        async with admin.socket() as socket, Redis(unix_socket_path=str(redis.socket)) as client:
+            for _ in range(2):
+                assert await client.publish("tenantry_activity", b"\xff no uuid") == 1
+                ok(await admin.broadcast("after"), 201)
+                assert (await socket.next())["payload"]["message"] == "after"
+
     async def test_that_goes_away_and_comes_back_loses_nothing(
         self, serve: Serve, redis: RedisServer
     ) -> None:
         one, other = await serve(redis_url=redis.url), await serve(redis_url=redis.url)
         admin = await one.register()
-        async with elsewhere(other, admin).socket() as socket:
+        async with admin.at(other).socket() as socket:
             for number in range(3):
                 await (redis.stop if number == 1 else redis.start)()
                 for part in range(3):

@@ -2,32 +2,12 @@
 
 import asyncio
 import json
-from uuid import UUID
 
 from asyncpg import Connection, Record
 
-from tests.api import Api, connect_socket, handshake_refused, ok
+from tests.api import Api, connect_socket, eventually, handshake_refused, ok
 from tests.conftest import Serve
-
-# As a writer whose NOTIFY never reaches the server.
-QUIETLY = """
-WITH organisation AS (
-    UPDATE organisations SET last_seq = last_seq + 1 WHERE id = $1 RETURNING id, last_seq)
-INSERT INTO activities
-SELECT id, last_seq, gen_random_uuid(), 'BROADCAST_MESSAGE', NULL, NULL, 'quiet',
-       '{"message": "quiet"}', now()
-  FROM organisation
-"""
-
-
-# More than a socket's buffer and the kernel's together, in one commit.
-MUCH = """
-WITH counted AS (UPDATE organisations SET last_seq = 600 WHERE id = $1)
-INSERT INTO activities
-SELECT $1, seq, gen_random_uuid(), 'BROADCAST_MESSAGE', NULL, NULL, '',
-       jsonb_build_object('message', repeat('x', 20000)), now()
-  FROM generate_series(2, 600) AS seq;
-"""
+from tests.events import write_events, write_quietly
 
 
 class TestHandshake:
@@ -183,19 +163,19 @@ class TestEvents:
     ) -> None:
         admin = await fresh.register()
         async with admin.socket() as socket:
-            await owner.execute(QUIETLY, UUID(admin.organisation["id"]))
-            assert (await socket.next())["payload"] == {"message": "quiet"}
+            await write_quietly(owner, admin)
+            assert (await socket.next())["seq"] == 2
 
     async def test_arrive_so_although_others_keep_the_server_awake(
         self, fresh: Api, owner: "Connection[Record]"
     ) -> None:
         admin, busy = await fresh.register(), await fresh.register()
         async with admin.socket() as socket, busy.socket():
-            await owner.execute(QUIETLY, UUID(admin.organisation["id"]))
+            await write_quietly(owner, admin)
             arrival = asyncio.ensure_future(socket.next())
             while not arrival.done():
                 ok(await busy.broadcast("noise"), 201)
-            assert (await arrival)["payload"] == {"message": "quiet"}
+            assert (await arrival)["seq"] == 2
 
     async def test_miss_no_socket_that_comes_while_they_go_out(self, api: Api) -> None:
         """Each socket goes on from the seq of its own handshake, without a hole or a double."""
@@ -243,13 +223,22 @@ class TestClose:
     async def test_follows_falling_too_far_behind(
         self, fresh: Api, owner: "Connection[Record]"
     ) -> None:
-        """More at once than the buffer holds, for a client that has stopped reading."""
+        """More than the buffer and the kernel's hold, for a client that has stopped reading."""
         admin = await fresh.register()
         async with admin.socket() as socket:
-            await owner.execute(MUCH, UUID(admin.organisation["id"]))
+            await write_events(owner, admin, 600, size=20_000)
+            await eventually(admin.present, {})
             code, _ = await socket.closed()
         assert code in (1013, 1006)  # 1006 where even the close had no room
         ok(await admin.broadcast("the others go on"), 201)
+
+    async def test_does_not_follow_a_burst_for_those_who_read(
+        self, fresh: Api, owner: "Connection[Record]"
+    ) -> None:
+        admin = await fresh.register()
+        async with admin.socket() as socket:
+            await write_events(owner, admin, 600, size=20_000)
+            assert [(await socket.next())["seq"] for _ in range(600)] == list(range(2, 602))
 
     async def test_follows_an_end_that_nobody_told_of(
         self, fresh: Api, owner: "Connection[Record]"

@@ -2,29 +2,17 @@
 
 import asyncio
 import json
-from uuid import UUID
 
+import httpx
+import pytest
 from asyncpg import Connection, Record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api import Account, Api, handshake_refused, ok, refused
+from tenantry.realtime import events
+from tests.api import Account, Api, eventually, handshake_refused, ok, refused
 from tests.conftest import Serve
-
-# So many events of an organisation in one commit.
-MANY = """
-WITH counted AS (
-    UPDATE organisations SET last_seq = last_seq + $2 WHERE id = $1 RETURNING last_seq)
-INSERT INTO activities
-SELECT $1, last_seq - $2 + number, gen_random_uuid(), 'BROADCAST_MESSAGE', NULL, NULL, '',
-       jsonb_build_object('message', repeat('x', $3)), now()
-  FROM counted, generate_series(1, $2::integer) AS number
-"""
-
-
-async def write_many(owner: "Connection[Record]", account: Account, count: int, size: int) -> None:
-    await owner.execute(MANY, UUID(account.organisation["id"]), count, size)
-    await owner.execute("SELECT pg_notify('tenantry_activity', $1)", account.organisation["id"])
+from tests.events import write_events
 
 
 class TestAfter:
@@ -83,7 +71,7 @@ class TestAfter:
     ) -> None:
         """More than any buffer holds, and more than one read brings; live events come after it."""
         admin = await fresh.register()
-        await write_many(owner, admin, 2000, 8000)
+        await write_events(owner, admin, 2000, size=8000)
         async with admin.socket(after=1) as slow, admin.socket() as live:
             ok(await admin.broadcast("live"), 201)
             assert (await live.next())["seq"] == 2002
@@ -208,15 +196,18 @@ class TestServerSentEvents:
         assert await admin.present() == {}
 
     async def test_of_a_client_that_does_not_read_are_cut(
-        self, fresh: Api, owner: "Connection[Record]"
+        self, fresh: Api, owner: "Connection[Record]", monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """And the connection with them, which would wait for ever."""
+        monkeypatch.setattr(events, "CLOSE_TIMEOUT", 0)
         admin = await fresh.register()
         async with admin.events() as source:
             await source.next()
-            for _ in range(4):
-                await write_many(owner, admin, 400, 20000)
-            while await admin.present():
-                pass
+            await write_events(owner, admin, 1600, size=20_000)
+            await eventually(admin.present, {})
+            with pytest.raises(httpx.TransportError):
+                while await source.next():
+                    pass
 
 
 @settings(

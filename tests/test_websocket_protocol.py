@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tenantry.realtime import heartbeat
-from tests.api import PATIENCE, Account, Api
+from tests.api import PATIENCE, Account, Api, eventually
 from tests.conftest import Serve
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
@@ -195,15 +195,13 @@ class TestClose:
             assert await client.frame() == (CLOSE, payload)
             async with asyncio.timeout(PATIENCE):
                 assert await client.reader.read() == b""
-                while await account.present():
-                    pass
+                await eventually(account.present, {})
 
     async def test_needs_no_handshake_to_be_noticed(self, account: Account) -> None:
         async with raw(account) as client:
             client.writer.transport.abort()
             async with asyncio.timeout(PATIENCE):
-                while await account.present():
-                    pass
+                await eventually(account.present, {})
 
 
 class TestHandshake:
@@ -236,18 +234,21 @@ class TestHandshake:
         [
             ("http://tenantry.test", 101),
             ("https://app.example.com", 101),
+            ("https://APP.example.com", 101),
             ("https://api.example.com", 101),
             ("https://evil.example.com", 403),
             ("http://app.example.com", 403),
             ("https://app.example.com.evil.net", 403),
             ("null", 403),
+            ("://", 403),
+            ("http://[", 403),
         ],
     )
     async def test_of_a_page_is_open_to_our_own_and_to_cors_origins(
         self, serve: Serve, origin: str, status: int
     ) -> None:
         api = await serve(
-            cors_origins=("https://app.example.com",), public_url="https://api.example.com"
+            cors_origins=("https://App.example.com",), public_url="https://API.example.com"
         )
         account = await api.register()
         async with connection(api.url) as client:

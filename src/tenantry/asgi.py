@@ -9,4 +9,6 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+ABORT = "abort"  # where a request's state has what ends its connection at once
+
 Headers: TypeAlias = list[tuple[bytes, bytes]]

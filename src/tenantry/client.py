@@ -1,9 +1,10 @@
 """A client of the event stream, for programs in Python.
 
-    async for message in listen("https://api.example.com", access_token):
-        match message:
-            case Event(type="USER_JOINED", payload=user): ...
-            case Resync(): ...  # too much was missed: read the state anew
+    async with aclosing(listen("https://api.example.com", access_token)) as stream:
+        async for message in stream:
+            match message:
+                case Event(type="USER_JOINED", payload=user): ...
+                case Resync(): ...  # too much was missed: read the state anew
 
 Promises: every event once, in its order, over lost connections and restarted servers; it comes
 back by itself, after the last event that it gave out, until it may not.
@@ -12,6 +13,7 @@ back by itself, after the last event that it gave out, until it may not.
 import asyncio
 import random
 import re
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
 from typing import Any
@@ -24,8 +26,11 @@ from websockets.frames import Close
 
 FIRST_DELAY = 0.5  # seconds; doubles with each failure, and is drawn from 0 to that
 LONGEST_DELAY = 30.0
+DOUBLINGS = 6
+STEADY = 10.0  # seconds after which a connection counts as having worked
 CLOSE_TIMEOUT = 1.0  # seconds; what is unread when one stops listening is in the answer's way
 FINAL = {4001, 4003}  # the session has ended; removed from the organisation
+LATER = {408, 429}  # the client errors that pass
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -61,38 +66,42 @@ async def listen(
 
     Raises:
         StreamEnded: the session has ended, the token is refused, or the user was removed.
+        httpx.HTTPStatusError: no ticket is given here; perhaps the URL is another server's.
     """
     failures = 0
     async with httpx.AsyncClient(base_url=url) as http:
         while True:
-            delay = 0.0
+            started, delay = time.monotonic(), 0.0
             try:
                 ticket = await _ticket(http, token if isinstance(token, str) else await token())
                 address = _address(url, ticket, after)
-                async with connect(address, proxy=None, close_timeout=CLOSE_TIMEOUT) as socket:
+                async with connect(address, close_timeout=CLOSE_TIMEOUT) as socket:
                     hello = msgspec.json.decode(await socket.recv())
                     after = hello["seq"] if after is None else after
                     async for text in socket:
                         message = _message(text)
-                        if isinstance(message, Event) and message.seq <= after:
-                            continue
+                        if isinstance(message, Event):
+                            if message.seq <= after:
+                                continue
+                            if message.seq > after + 1:
+                                break  # one was lost on the way: ask again for what follows
                         after = message.seq
-                        failures = 0
                         yield message
             except ConnectionClosed as closed:
-                if closed.rcvd:
-                    delay = _wait_of(closed.rcvd)
-            except (httpx.HTTPError, InvalidHandshake, OSError):
+                delay = _wait_asked(closed.rcvd)
+            except httpx.HTTPStatusError as error:
+                delay = _retry_after(error)
+            except (httpx.TransportError, InvalidHandshake, OSError):
                 pass  # away, or too busy: later
+            if time.monotonic() - started > STEADY:
+                failures = 0
             longest = min(LONGEST_DELAY, FIRST_DELAY * 2**failures)
-            failures += 1
+            failures = min(failures + 1, DOUBLINGS)
             await asyncio.sleep(delay or random.uniform(0, longest))  # noqa: S311
 
 
 async def _ticket(http: httpx.AsyncClient, token: str) -> str:
     answer = await http.post("/api/realtime/ticket", headers={"authorization": f"Bearer {token}"})
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
-        raise StreamEnded(4001, answer.json()["message"])
     answer.raise_for_status()
     ticket: str = answer.json()["data"]["ticket"]
     return ticket
@@ -110,9 +119,22 @@ def _message(text: str | bytes) -> Event | Resync:
     return msgspec.convert(message, Event)
 
 
-def _wait_of(close: Close) -> float:
+def _wait_asked(close: Close | None) -> float:
     """How many seconds to wait, where the server says so. Raises `StreamEnded`."""
+    if close is None:
+        return 0.0
     if close.code in FINAL:
         raise StreamEnded(close.code, close.reason)
     asked = re.search(r"in (\d+) ms", close.reason)
     return int(asked[1]) / 1000 if asked else 0.0
+
+
+def _retry_after(error: httpx.HTTPStatusError) -> float:
+    """How many seconds to wait, where the server says so. Raises what cannot pass."""
+    answer = error.response
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        raise StreamEnded(4001, "The access token is not valid, or not any more.") from error
+    if answer.is_client_error and answer.status_code not in LATER:
+        raise error
+    asked = answer.headers.get("retry-after", "")
+    return float(asked) if asked.isdecimal() else 0.0

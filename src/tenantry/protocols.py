@@ -9,6 +9,7 @@ import msgspec
 from uuid_utils.compat import uuid7
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tenantry.asgi import ABORT
 from tenantry.errors import BadRequest, HeadTooLarge, TenantryError
 from tenantry.reply import error_reply
 
@@ -47,6 +48,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["state"][ABORT] = self.transport.abort
         self._in_head = True
         self._head_size = 0
 

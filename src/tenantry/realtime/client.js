@@ -15,6 +15,7 @@
 const FIRST_DELAY = 500; // ms; doubles with each failure, and is drawn from 0 to that ("full jitter")
 const LONGEST_DELAY = 30_000;
 const STEADY = 10_000; // ms after which a connection counts as having worked
+const OPEN_WITHIN = 20_000;
 const PING_EVERY = 25_000;
 const PONG_WITHIN = 10_000;
 const FINAL = new Set([4001, 4003]); // the session has ended; removed from the organisation
@@ -27,6 +28,7 @@ export class EventStream extends EventTarget {
   #failures = 0;
   #wanted = false;
   #attempt = 0;
+  #online = () => this.state.name === "waiting" && this.#open();
 
   /** The last seq that was given out, from which the stream resumes; null before the first. */
   seq;
@@ -43,12 +45,12 @@ export class EventStream extends EventTarget {
     this.#url = url;
     this.#token = token;
     this.seq = after;
-    globalThis.addEventListener?.("online", () => this.state.name === "waiting" && this.#open());
   }
 
   connect() {
     if (this.#wanted) return;
     this.#wanted = true;
+    globalThis.addEventListener?.("online", this.#online);
     this.#failures = 0;
     this.#open();
   }
@@ -66,6 +68,7 @@ export class EventStream extends EventTarget {
     this.#abandon();
     const attempt = this.#attempt;
     this.#become({ name: "connecting" });
+    this.#after(OPEN_WITHIN, () => this.#lost(1006, "The server does not answer."), "ping");
     try {
       const ticket = await this.#ticket();
       if (attempt !== this.#attempt || ticket === null) return;
@@ -141,6 +144,7 @@ export class EventStream extends EventTarget {
 
   #end(code, reason, final) {
     this.#wanted = false;
+    globalThis.removeEventListener?.("online", this.#online);
     this.#abandon();
     this.#become({ name: "closed", code, reason, final });
   }

@@ -1,7 +1,7 @@
 """GET /api/events: the event stream as server-sent events (WHATWG HTML, 9.2)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -13,12 +13,20 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from tenantry.activities.routes import MAX_SEQ
+from tenantry.asgi import ABORT
 from tenantry.db.database import Database
 from tenantry.errors import TokenInvalid, TooManyConnections
 from tenantry.realtime.hub import Hub
-from tenantry.realtime.stream import Event, opening, server_sent_events
-from tenantry.realtime.subscriber import BUFFER, TOO_SLOW, WINDOW, Closing, Subscriber, Write
-from tenantry.settings import Settings
+from tenantry.realtime.stream import Event, server_sent_events
+from tenantry.realtime.subscriber import (
+    BUFFER,
+    CLOSE_TIMEOUT,
+    TOO_SLOW,
+    WINDOW,
+    Closing,
+    Subscriber,
+    Write,
+)
 from tenantry.tenancy.guards import any_member, enter_by_ticket, note_identity
 from tenantry.tenancy.tenant import Tenant
 
@@ -27,13 +35,15 @@ KEEP_ALIVE = 20.0  # seconds of silence after which a comment says that the stre
 
 
 class EventSource(Subscriber):
-    """What is to be sent, until the client has read it."""
+    """What is to be sent, until the client has read it. `abort` ends the connection at once."""
 
-    __slots__ = ("_closing", "_hub", "_live", "_news", "_size", "_unread")
+    __slots__ = ("_abort", "_abort_timer", "_closing", "_hub", "_live", "_news", "_size", "_unread")
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, abort: Callable[[], None]) -> None:
         super().__init__()
         self._hub = hub
+        self._abort = abort
+        self._abort_timer: asyncio.TimerHandle | None = None
         self._unread: list[bytes] = []
         self._size = 0
         self._news = asyncio.Event()
@@ -62,15 +72,27 @@ class EventSource(Subscriber):
         self._live = True
 
     def close(self, closing: Closing) -> None:
+        if self._closing:
+            return
         self._closing = closing
         self._hub.dismiss(self)
         self._news.set()
+        # A client that does not read is not waited for long.
+        loop = asyncio.get_running_loop()
+        self._abort_timer = loop.call_later(CLOSE_TIMEOUT, self._abort)
+
+    def ended(self) -> None:
+        """The answer is over, whoever ended it."""
+        self._hub.dismiss(self)
+        if self._abort_timer:
+            self._abort_timer.cancel()
 
     async def sent(self) -> AsyncIterator[bytes]:
         while True:
             if self._unread:
-                unread, self._unread, self._size = self._unread, [], 0
-                yield b"".join(unread)
+                unread, self._unread = b"".join(self._unread), []
+                yield unread
+                self._size -= len(unread)
                 self._hub.go_on()
             elif self._closing:
                 yield b"event: close\ndata: %d %s\n\n" % (
@@ -116,7 +138,6 @@ async def listen(
     tenant: NamedDependency[Tenant],
     database: NamedDependency[Database],
     hub: NamedDependency[Hub],
-    settings: NamedDependency[Settings],
     last_event_id: Annotated[
         int,
         HeaderParameter(
@@ -146,14 +167,10 @@ async def listen(
         return Stream(iter(()), media_type="text/event-stream")
     note_identity(scope, tenant.user_id, tenant.organisation_id)
     database.release(scope["state"].pop("tenant").connection)
-    source = EventSource(hub)
-    source.enter_as(tenant)
-    hub.admit(source)
-    scope["state"]["at_end"] = lambda: hub.dismiss(source)
-    await hub.introduce(source)
+    source = EventSource(hub, scope["state"][ABORT])
+    scope["state"]["at_end"] = source.ended
     has = after if last_event_id == FROM_NOW else last_event_id
-    greeting = opening(tenant.last_seq, None if has == FROM_NOW else has, settings.replay_limit)
-    source.seq = greeting[-1].seq
+    greeting = await hub.welcome(source, tenant, None if has == FROM_NOW else has)
     source.write(server_sent_events(greeting))
     hub.follow(source)
     # nginx would collect the events before it passes them on.

@@ -22,7 +22,6 @@ from tenantry.errors import (
 from tenantry.realtime.handshake import EXTENSION
 from tenantry.realtime.heartbeat import Heartbeat
 from tenantry.realtime.hub import Hub
-from tenantry.realtime.stream import opening
 from tenantry.realtime.websocket import WebSocketProtocol
 from tenantry.settings import Settings
 from tenantry.tenancy.guards import enter, enter_by_ticket
@@ -52,47 +51,44 @@ class Gateway:
         self._hub = hub
         self._heartbeat = heartbeat
         self._settings = settings
+        self._origins = allowed_origins(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection: WebSocketProtocol = scope["extensions"][EXTENSION]
         try:
-            check_origin(scope, self._settings)
+            check_origin(scope, self._origins)
             after = read_after(scope)
             tenant = await authenticate(self._database, self._tokens, scope)
             scope["state"].update(user_id=tenant.user_id, organisation_id=tenant.organisation_id)
             self._database.release(tenant.connection)  # it was needed to find out who this is
-            connection.enter_as(tenant)
-            self._hub.admit(connection)
-            await self._hub.introduce(connection)
+            greeting = await self._hub.welcome(connection, tenant, after)
         except BaseException as error:
             self._hub.dismiss(connection)
             if not isinstance(error, Refused | TokenInvalid):
                 raise
             await _refuse(send, str(error))
             return
-        greeting = opening(tenant.last_seq, after, self._settings.replay_limit)
-        connection.seq = greeting[-1].seq
         subprotocol = BEARER if BEARER in scope["subprotocols"] else None
         await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
         connection.open(greeting, self._heartbeat, self._settings.messages_per_second)
         self._hub.follow(connection)
 
 
-def check_origin(scope: Mapping[str, Any], settings: Settings) -> None:
-    """A browser says which page asks: ours, or one of CORS_ORIGINS.
+def allowed_origins(settings: Settings) -> set[str]:
+    """The pages, besides those of the host itself, that may connect: PUBLIC_URL, CORS_ORIGINS."""
+    allowed = {origin.lower() for origin in settings.cors_origins}
+    if settings.public_url:
+        public = urlsplit(settings.public_url.lower())
+        allowed.add(f"{public.scheme}://{public.netloc}")
+    return allowed
 
-    Raises:
-        OriginNotAllowed
-    """
+
+def check_origin(scope: Mapping[str, Any], allowed: set[str]) -> None:
+    """A browser says which page asks (RFC 6455, 10.2). Raises `OriginNotAllowed`."""
     headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1").lower()
-    if not origin:
-        return
     host = headers.get(b"host", b"").decode("latin-1").lower()
-    if urlsplit(origin).netloc == host:
-        return
-    public = urlsplit(settings.public_url or "")
-    if origin not in (*settings.cors_origins, f"{public.scheme}://{public.netloc}"):
+    if origin and origin not in {f"http://{host}", f"https://{host}"} | allowed:
         raise OriginNotAllowed
 
 

@@ -5,7 +5,7 @@ query, encodes each event once, and hands it to every subscriber of the organisa
 comes with an older seq is first sent what it missed, as fast as it reads, and joins the others
 where it has caught up. All of that is one task on one connection, so nothing can come between.
 
-A subscriber's way: `admit`, `introduce`, `follow`, then `dismiss` however it ends.
+A subscriber's way: `welcome`, `follow`, then `dismiss` however it ends.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ import contextlib
 import random
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import accumulate, groupby
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -27,9 +27,10 @@ from tenantry.db.pool import Connection
 from tenantry.errors import TokenInvalid, TooManyConnections, Unavailable
 from tenantry.feed import CHANNEL
 from tenantry.realtime.channel import Channel
-from tenantry.realtime.stream import event_of
+from tenantry.realtime.stream import Event, event_of, opening
 from tenantry.realtime.subscriber import SESSION_ENDED, Encode, Subscriber, restarting
 from tenantry.settings import Settings
+from tenantry.tenancy.tenant import Tenant
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -38,6 +39,7 @@ SESSION_CHANNEL = "tenantry_session_ended"
 POLL = 5.0  # seconds until a lost wake-up is made good
 RETRY = 0.5  # seconds between attempts to reach a database that is away
 BATCH = 500  # events of one organisation in one read
+PART = 256 * 1024  # bytes, about, of one organisation's events that are sent at a time
 CHUNK = 1000  # organisations, or subscribers, that one statement asks after
 INTRODUCTION = 5.0  # seconds until a newcomer is told to come back later
 RETURN_RATE = 500  # connections a second that a restart asks to come back
@@ -55,6 +57,7 @@ class Hub:
         self._database = database
         self._per_user = settings.connections_per_user
         self._per_organisation = settings.connections_per_organisation
+        self._replay_limit = settings.replay_limit
         self._channels: dict[UUID, Channel] = {}
         self._sessions: defaultdict[UUID, set[Subscriber]] = defaultdict(set)
         self._behind: set[Subscriber] = set()  # not where their channel's cursor is
@@ -74,13 +77,27 @@ class Hub:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def admit(self, subscriber: Subscriber) -> None:
-        """Count it in. From now on it is closed when its session ends or its user is removed.
+    async def welcome(
+        self, subscriber: Subscriber, tenant: Tenant, after: int | None
+    ) -> list[Event]:
+        """Let it in, and say what it is greeted with; it is to follow once it was.
+
+        `after` is the last seq that its client has. From now on it is closed when its session
+        ends or its user is removed, also if that happened since it entered.
 
         Raises:
             TooManyConnections: of its user or its organisation.
-            Unavailable: the server is about to stop.
+            TokenInvalid: its session or membership has ended.
+            Unavailable: the database is away, or the server is about to stop.
         """
+        subscriber.enter_as(tenant)
+        self._admit(subscriber)
+        await self._introduce(subscriber)
+        greeting = opening(subscriber.since, after, self._replay_limit)
+        subscriber.seq = greeting[-1].seq
+        return greeting
+
+    def _admit(self, subscriber: Subscriber) -> None:
         self._refuse_if_draining()
         organisation, user = subscriber.organisation_id, subscriber.user_id
         channel = self._channels.get(organisation)
@@ -97,15 +114,8 @@ class Hub:
         self._sessions[subscriber.session_id].add(subscriber)
         self._untold.add((organisation, user))
 
-    async def introduce(self, subscriber: Subscriber) -> None:
-        """Make its presence known, and see that nothing has ended it since it entered.
-
-        What ends it from now on is heard, since it was admitted before.
-
-        Raises:
-            TokenInvalid: its session or membership has ended.
-            Unavailable: the database is away, or the server is about to stop.
-        """
+    async def _introduce(self, subscriber: Subscriber) -> None:
+        """Make its presence known, and see that nothing has ended it since it entered."""
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._newcomers.append((subscriber, answer))
         self._wake.set()
@@ -177,40 +187,53 @@ class Hub:
         self._wake.set()
 
     async def _run(self) -> None:
+        away = False
         while True:
             try:
-                await self._work()
+                async with self._listening() as (connection, node):
+                    if away:
+                        log.info("the realtime hub has its database again")
+                        away = False
+                    await self._work(connection, node)
             except Exception as error:
                 if not unreachable(error):
                     log.exception("the realtime hub failed; it goes on")
+                elif not away:
+                    log.warning("the realtime hub waits for its database", error=repr(error))
+                    away = True
                 await asyncio.sleep(RETRY)
 
-    async def _work(self) -> None:
+    @contextlib.asynccontextmanager
+    async def _listening(self) -> AsyncIterator[tuple[Connection, int]]:
+        """The connection on which everything is heard and read, and the node that it stands for."""
         connection = await self._database.connect()
-        clock = asyncio.get_running_loop().time
         try:
             connection.add_termination_listener(lambda _: self._wake.set())
             await connection.add_listener(CHANNEL, self._on_activity)
             await connection.add_listener(SESSION_CHANNEL, self._on_session_ended)
-            node = await connection.fetchval(BECOME_NODE)
-            self._untold.update((one.organisation_id, one.user_id) for one in self._all())
-            poll_at = clock()  # at once: wake-ups may have been missed
-            while True:
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), max(0, poll_at - clock()))
-                self._wake.clear()
-                if connection.is_closed():
-                    raise ConnectionResetError
-                await self._tell(connection, node)
-                if polls := clock() >= poll_at:
-                    poll_at = clock() + POLL
-                    self._stale.update(self._channels)
-                await self._deliver(connection)
-                await self._catch_up(connection)
-                if polls:
-                    await self._close_fallen(connection)
+            yield connection, await connection.fetchval(BECOME_NODE)
         finally:
             connection.terminate()
+
+    async def _work(self, connection: Connection, node: int) -> None:
+        self._untold.update((one.organisation_id, one.user_id) for one in self._all())
+        clock = asyncio.get_running_loop().time
+        poll_at = clock()  # at once: wake-ups may have been missed
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(poll_at):
+                    await self._wake.wait()
+            self._wake.clear()
+            if connection.is_closed():
+                raise ConnectionResetError
+            await self._tell(connection, node)
+            if polls := clock() >= poll_at:
+                poll_at = clock() + POLL
+                self._stale.update(self._channels)
+            await self._deliver(connection)
+            await self._catch_up(connection)
+            if polls:
+                await self._close_fallen(connection)
 
     def _on_activity(self, _: object, _pid: int, _channel: str, payload: object) -> None:
         self.wake(UUID(str(payload)))
@@ -272,8 +295,9 @@ class Hub:
                 if channel is None or channel.cursor != cursors[organisation]:
                     continue  # everybody left while we read, and who came since is stale anew
                 events = list(group)
-                channel.deliver(events)
-                if len(events) == BATCH:
+                part = _part(events)
+                channel.deliver(part)
+                if len(part) < len(events) or len(events) == BATCH:
                     self.wake(organisation)
 
     async def _catch_up(self, connection: Connection) -> None:
@@ -290,7 +314,7 @@ class Hub:
         for some in _chunks(starts):
             rows = await _read(connection, {one: starts[one] for one in some})
             for organisation, group in groupby(rows, itemgetter("organisation_id")):
-                self._replay(organisation, list(group))
+                self._replay(organisation, _part(list(group)))
         if starts:
             self._wake.set()  # there may be more, or somebody has caught up
 
@@ -317,7 +341,13 @@ async def _read(connection: Connection, cursors: dict[UUID, int]) -> list[Record
     return await connection.fetch(EVENTS_AFTER, list(cursors), list(cursors.values()), BATCH)
 
 
+def _part(rows: list[Record]) -> list[Record]:
+    """The first of them, as many as PART holds; one at least."""
+    sizes = list(accumulate(len(row["payload"]) for row in rows))
+    return rows[: max(1, bisect_right(sizes, PART))]
+
+
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
-    rest: list[Any] = list(items)
+    rest = list(items)
     for start in range(0, len(rest), CHUNK):
         yield rest[start : start + CHUNK]

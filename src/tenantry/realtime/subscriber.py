@@ -12,6 +12,7 @@ Encode: TypeAlias = Callable[[Sequence[Event]], bytes]
 Write: TypeAlias = Callable[[bytes], None]
 
 BUFFER = 1024 * 1024  # bytes that a client may leave unread before it is cut off
+CLOSE_TIMEOUT = 5.0  # seconds that a client has for its part of a close
 WINDOW = 64 * 1024  # bytes left unread at which a replay waits
 
 
@@ -22,7 +23,6 @@ class Closing(NamedTuple):
     reason: str
 
 
-GOING_AWAY = Closing(1001, "")
 TOO_MANY_MESSAGES = Closing(1008, "Too many messages. Connect again, and send fewer.")
 SILENT = Closing(1011, "No answer to a ping. Connect again.")
 TOO_SLOW = Closing(1013, "Reading too slowly. Connect again from your last seq.")

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from tenantry.db.database import Database, unreachable
@@ -19,6 +20,7 @@ from tenantry.realtime.hub import Hub
 log = structlog.get_logger()
 
 TIMEOUT = 0.25  # seconds that Redis has to take a wake-up
+SILENCE = 10.0  # seconds after which it is asked whether it is there
 RETRY = 0.5  # seconds between attempts to reach it
 
 NOTIFY = "SELECT pg_notify($1, organisation) FROM unnest($2::text[]) AS organisation"
@@ -52,7 +54,12 @@ class RedisWake:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a wake-up failed; it is left to the poll", exc_info=error)
 
     async def _publish(self, organisations: list[str]) -> None:
         try:
@@ -71,13 +78,34 @@ class RedisWake:
             log.warning("a wake-up is left to the poll: the database is away", error=repr(error))
 
     async def _listen(self, hub: Hub) -> None:
+        away = False
         while True:
             try:
                 async with self._subscriber.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(CHANNEL)
+                    if away:
+                        log.info("wake-ups come by Redis again")
+                        away = False
                     hub.wake_all()  # of what was not heard until now
-                    async for message in channel.listen():
-                        hub.wake(UUID(message["data"].decode()))
+                    await self._follow(channel, hub)
             except (RedisError, OSError) as error:
-                log.warning("wake-ups come by NOTIFY: Redis is away", error=str(error))
+                if not away:
+                    log.warning("wake-ups come by NOTIFY: Redis is away", error=str(error))
+                    away = True
             await asyncio.sleep(RETRY)
+
+    async def _follow(self, channel: PubSub, hub: Hub) -> None:
+        """Raises `OSError` once nothing answers any more, as on a connection that died silently."""
+        asked = False
+        while True:
+            message = await channel.get_message(timeout=SILENCE)
+            if message is None:
+                if asked:
+                    raise TimeoutError("no answer to a ping")
+                await channel.ping()
+            elif message["type"] == "message":
+                try:
+                    hub.wake(UUID(message["data"].decode()))
+                except ValueError:
+                    log.warning("a message on Redis is no wake-up", channel=CHANNEL)
+            asked = message is None

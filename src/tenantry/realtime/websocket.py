@@ -27,9 +27,11 @@ from tenantry.realtime.hub import Hub
 from tenantry.realtime.stream import Event, text_frame, websocket_frames
 from tenantry.realtime.subscriber import (
     BUFFER,
+    CLOSE_TIMEOUT,
     SILENT,
     TOO_MANY_MESSAGES,
     TOO_SLOW,
+    WINDOW,
     Closing,
     Subscriber,
     Write,
@@ -38,7 +40,6 @@ from tenantry.realtime.subscriber import (
 log = structlog.get_logger("tenantry.websocket")
 library_log = logging.getLogger("websockets.server")
 
-CLOSE_TIMEOUT = 5.0  # seconds that a client has for its part of the closing handshake
 PING = Frame(Opcode.PING, b"").serialize(mask=False)
 PONG = text_frame(b'{"type":"PONG"}')
 
@@ -70,6 +71,7 @@ class WebSocketProtocol(asyncio.Protocol, Subscriber):
         "_pinged_by",
         "_second",
         "_server_state",
+        "_stalled_at",
         "_unanswered",
         "_websocket",
         "transport",
@@ -93,6 +95,7 @@ class WebSocketProtocol(asyncio.Protocol, Subscriber):
         self._fragments: bytearray | None = None
         self._opened_at = self._second = 0.0
         self._messages = 0
+        self._stalled_at = -1
         self._is_text = self._paused = self._live = self._unanswered = False
 
     @staticmethod
@@ -107,6 +110,7 @@ class WebSocketProtocol(asyncio.Protocol, Subscriber):
             return
         self._message_limit = message_limit
         self._pinged_by = heartbeat.add(self)
+        self.transport.set_write_buffer_limits(high=WINDOW)
         self.transport.write(websocket_frames(greeting))
         self.transport.resume_reading()
 
@@ -132,7 +136,12 @@ class WebSocketProtocol(asyncio.Protocol, Subscriber):
         self._abort_later()
 
     def ping(self) -> None:
-        if self._unanswered:
+        if self._paused:  # what it says is not read, so that it reads must do
+            unread = self.transport.get_write_buffer_size()
+            if unread == self._stalled_at:
+                self.close(SILENT)
+            self._stalled_at = unread
+        elif self._unanswered:
             self.close(SILENT)
         else:
             self._unanswered = True
@@ -164,7 +173,8 @@ class WebSocketProtocol(asyncio.Protocol, Subscriber):
             self.transport.pause_reading()  # or the answers to its pings would pile up
 
     def resume_writing(self) -> None:
-        self._paused = False
+        self._paused = self._unanswered = False
+        self._stalled_at = -1
         self.transport.resume_reading()
         self._hub.go_on()
 
@@ -210,20 +220,22 @@ class WebSocketProtocol(asyncio.Protocol, Subscriber):
             if isinstance(event, Request):
                 self._begin(event)
             elif isinstance(event, Frame) and self._websocket.state is OPEN:
-                self._count()
-                self._handle_frame(event)
+                if self._too_many():
+                    self.close(TOO_MANY_MESSAGES)
+                else:
+                    self._handle_frame(event)
         self._flush()
         if self._websocket.state is not OPEN and self._opened_at:
             self._leave()
 
-    def _count(self) -> None:
+    def _too_many(self) -> bool:
+        """Counts a frame: a message, a part of one, a ping or a pong."""
         now = time.monotonic()
         if now - self._second >= 1:
             self._second = now
             self._messages = 0
         self._messages += 1
-        if self._messages > self._message_limit:
-            self.close(TOO_MANY_MESSAGES)
+        return self._messages > self._message_limit
 
     def _handle_frame(self, frame: Frame) -> None:
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
