@@ -33,9 +33,10 @@ SEED = """
 INSERT INTO organisations (id, name, slug) VALUES (gen_random_uuid(), 'Bench', 'bench');
 INSERT INTO users (id, email, name, password_hash)
 VALUES (gen_random_uuid(), 'bench@example.com', 'Bench', '');
-INSERT INTO memberships SELECT o.id, u.id, 'ADMIN' FROM organisations o, users u;
-INSERT INTO sessions (id, user_id, refresh_hash, expires_at)
-SELECT gen_random_uuid(), id, '', now() + interval '1 hour' FROM users;
+INSERT INTO memberships (organisation_id, user_id, role)
+SELECT o.id, u.id, 'ADMIN' FROM organisations o, users u;
+INSERT INTO sessions (id, user_id, expires_at)
+SELECT gen_random_uuid(), id, now() + interval '1 hour' FROM users;
 """
 
 

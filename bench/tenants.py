@@ -30,8 +30,8 @@ SELECT gen_random_uuid(), 'Organisation ' || n, 'organisation-' || n FROM genera
 INSERT INTO users (id, email, name, password_hash)
 SELECT id, slug || '@example.com', 'Ada Lovelace', '' FROM organisations;
 INSERT INTO memberships (organisation_id, user_id, role) SELECT id, id, 'ADMIN' FROM organisations;
-INSERT INTO sessions (id, user_id, refresh_hash, expires_at)
-SELECT id, id, '', now() + interval '1 hour' FROM organisations;
+INSERT INTO sessions (id, user_id, expires_at)
+SELECT id, id, now() + interval '1 hour' FROM organisations;
 ANALYZE;
 """
 

@@ -23,6 +23,7 @@ class TestRegister:
             "name": "Ada Lovelace",
             "email": email,
             "role": "ADMIN",
+            "owner": True,
         }
         assert data["organisation"]["name"] == "Analytical Engines"
         assert data["organisation"]["slug"].startswith("analytical-engines")
@@ -170,7 +171,7 @@ class TestRefresh:
     ) -> None:
         account = await fresh.register()
         _, successor = await self.refresh(fresh, account.refresh_token)
-        await owner.execute("UPDATE sessions SET rotated_at = rotated_at - interval '11 seconds'")
+        await owner.execute("UPDATE refresh_families SET rotated_at = rotated_at - interval '11 seconds'")
         replay = await fresh.post("/api/auth/refresh", refreshToken=account.refresh_token)
         refused(replay, 401, "Invalid or expired refresh token")
         assert (await self.refresh(fresh, successor["refreshToken"]))[0] == 401
@@ -196,7 +197,7 @@ class TestRefresh:
         self, fresh: Api, owner: "Connection[Record]"
     ) -> None:
         account = await fresh.register()
-        await owner.execute("UPDATE memberships SET role = 'MEMBER'")
+        await owner.execute("UPDATE memberships SET role = 'MEMBER', owner = false")
         _, data = await self.refresh(fresh, account.refresh_token)
         account.token = data["accessToken"]
         refused(await account.get("/api/users"), 403)

@@ -20,7 +20,7 @@ Db: TypeAlias = "Connection[Record]"
 
 
 # What handlers are given by the server.
-DEPENDENCIES = ["tenant", "database", "hub", "tokens", "passwords", "settings"]
+DEPENDENCIES = ["tenant", "person", "database", "hub", "tokens", "passwords", "settings"]
 
 
 async def enter(connection: Db, organisation: str) -> None:
@@ -39,8 +39,12 @@ async def populated(api: Api) -> Account:
 
 
 @pytest.fixture
-async def two(fresh: Api) -> AsyncIterator[tuple[Account, Account]]:
+async def two(fresh: Api, owner: Db) -> AsyncIterator[tuple[Account, Account]]:
     one, other = await populated(fresh), await populated(fresh)
+    await owner.execute(
+        """INSERT INTO roles (organisation_id, id, name, permissions)
+           SELECT id, gen_random_uuid(), 'Billing', '{plan:change}' FROM organisations"""
+    )
     async with one.socket(), other.socket():
         yield one, other
 

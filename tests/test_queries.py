@@ -79,8 +79,8 @@ SELECT o.id, u.id, 'MEMBER'
   FROM (SELECT id, row_number() OVER () AS n FROM organisations) AS o
   JOIN (SELECT id, row_number() OVER () AS n FROM users) AS u ON u.n % 3000 = o.n % 3000
 ON CONFLICT DO NOTHING;
-INSERT INTO sessions (id, user_id, refresh_hash, expires_at)
-SELECT gen_random_uuid(), id, '', now() + interval '1 day' FROM users;
+INSERT INTO sessions (id, user_id, expires_at)
+SELECT gen_random_uuid(), id, now() + interval '1 day' FROM users;
 INSERT INTO invites (organisation_id, id, email, role, token_hash, invited_by, expires_at)
 SELECT organisation_id, gen_random_uuid(), 'invited@example.com', 'MEMBER',
        sha256(organisation_id::text::bytea), (array_agg(user_id))[1], now() + interval '1 day'

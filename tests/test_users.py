@@ -21,6 +21,7 @@ class TestMembers:
             "name": "Grace Hopper",
             "email": member.user["email"],
             "role": "MEMBER",
+            "owner": False,
             "organisationId": admin.organisation["id"],
             "createdAt": listed[1]["createdAt"],
             "updatedAt": listed[1]["updatedAt"],
@@ -35,7 +36,7 @@ class TestMembers:
     ) -> None:
         admin = await fresh.register()
         ok(await admin.get("/api/users"))
-        await owner.execute("UPDATE memberships SET role = 'MEMBER'")
+        await owner.execute("UPDATE memberships SET role = 'MEMBER', owner = false")
         refused(await admin.get("/api/users"), 403)
 
 

@@ -125,6 +125,26 @@ class RefreshTokenMissing(BadRequest):
     code, message = "REFRESH_TOKEN_MISSING", "Refresh token is required"
 
 
+class SecondFactorRequired(Forbidden):
+    code = "SECOND_FACTOR_REQUIRED"
+    message = (
+        "This organisation asks for a second factor: add one to your account, or sign in with it"
+    )
+
+
+class NoOrganisation(Forbidden):
+    code = "NO_ORGANISATION"
+    message = "Your organisation has been deleted; its owner can still restore it"
+
+
+class NotAMember(NotFound):
+    code, message = "NOT_A_MEMBER", "You are in no such organisation"
+
+
+class SessionUnknown(NotFound):
+    code, message = "SESSION_UNKNOWN", "You have no such session; it may have ended already"
+
+
 class EmailInUse(Conflict):
     code, message = "EMAIL_IN_USE", "Email already in use"
 

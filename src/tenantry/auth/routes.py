@@ -7,22 +7,31 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
-from tenantry.auth.sessions import SignedIn, TokenPair, close_sessions, open_session, rotate
+from tenantry.auth.devices import device_of
+from tenantry.auth.sessions import (
+    SignedIn,
+    TokenPair,
+    end_sessions,
+    open_session,
+    rotate,
+)
 from tenantry.auth.slugs import slug_of, with_suffix
 from tenantry.db.database import Database
 from tenantry.errors import (
     CredentialsInvalid,
     EmailInUse,
+    NoOrganisation,
     RefreshTokenInvalid,
     RefreshTokenMissing,
 )
 from tenantry.inputs import Email, Input, Name, NewPassword, OrganisationName, Password, Token
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
-from tenantry.tenancy.guards import any_member, note_identity
-from tenantry.tenancy.joining import join
-from tenantry.tenancy.tenant import Role, Tenant
-from tenantry.tenancy.tokens import Tokens
+from tenantry.tenancy.guards import note_identity, signed_in
+from tenantry.tenancy.joining import join_as_new
+from tenantry.tenancy.permissions import Role
+from tenantry.tenancy.person import Person
+from tenantry.tenancy.tokens import TokenError, Tokens
 
 EMAIL_TAKEN = "SELECT user_id FROM tenantry.find_account($1)"
 FIND_ACCOUNT = "SELECT user_id, password_hash FROM tenantry.find_account($1)"
@@ -81,7 +90,7 @@ async def register(
             FOUND_ORGANISATION, organisation, data.organisation_name, slug
         ):
             slug = with_suffix(slug_of(data.organisation_name))
-        joined = await join(
+        joined = await join_as_new(
             connection,
             organisation,
             user=user,
@@ -89,19 +98,20 @@ async def register(
             name=data.name,
             password_hash=password_hash,
             role=Role.ADMIN,
+            owner=True,
         )
         if not joined:
             raise EmailInUse
-        signed_in = await open_session(connection, tokens, user)
+        opened = await open_session(connection, tokens, user, device_of(request.scope))
     note_identity(request.scope, user, organisation)
-    return Reply("Registration successful", signed_in)
+    return Reply("Registration successful", opened)
 
 
 @post(
     "/login",
     status_code=200,
     public="Who is not signed in yet.",
-    answers=(CredentialsInvalid,),
+    answers=(CredentialsInvalid, NoOrganisation),
     summary="Sign in",
     operation_id="login",
 )
@@ -123,9 +133,9 @@ async def login(
     async with database.system() as connection, connection.transaction():
         if renewed:
             await connection.execute(REPLACE_HASH, user, known, renewed)
-        signed_in = await open_session(connection, tokens, user)
-    note_identity(request.scope, user, signed_in.organisation.id)
-    return Reply("Login successful", signed_in)
+        opened = await open_session(connection, tokens, user, device_of(request.scope))
+    note_identity(request.scope, user, opened.organisation.id)
+    return Reply("Login successful", opened)
 
 
 @post(
@@ -148,7 +158,9 @@ async def refresh(
     Later, it has been stolen from somebody: the whole session ends.
     """
     async with database.system() as connection:
-        pair, claims = await rotate(connection, tokens, data.refresh_token)
+        pair, claims = await rotate(
+            connection, tokens, data.refresh_token, device_of(request.scope)
+        )
     note_identity(request.scope, claims.user, claims.organisation)
     return Reply("Token refreshed", pair)
 
@@ -156,22 +168,27 @@ async def refresh(
 @post(
     "/logout",
     status_code=200,
-    guards=[any_member],
+    guards=[signed_in],
     answers=(RefreshTokenMissing,),
     summary="Sign out",
     operation_id="logout",
 )
 async def logout(
     data: JSONBody[LogoutInput],
-    tenant: NamedDependency[Tenant],
+    person: NamedDependency[Person],
     tokens: NamedDependency[Tokens],
 ) -> Reply[None]:
-    """Ends the session at once: its access tokens, its refresh token and its sockets."""
+    """Ends the session at once: its access tokens, its refresh tokens and its sockets."""
     if not data.refresh_token:
         raise RefreshTokenMissing
-    await close_sessions(
-        tenant.connection, tokens, tenant.user_id, tenant.session_id, data.refresh_token
-    )
+    ending = {person.session_id}
+    try:
+        claims = tokens.read_refresh(data.refresh_token)
+    except TokenError:
+        pass  # expired or foreign: there is nothing more to end
+    else:
+        ending.add(claims.session)  # another session's, where it is the same user's
+    await end_sessions(person.connection, person.user_id, ending, "logout")
     return Reply("Logged out successfully", None)
 
 

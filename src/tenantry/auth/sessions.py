@@ -1,22 +1,35 @@
-"""Sessions: opened by a login, carried on by refreshes, ended by a logout or a stolen token."""
+"""Sessions: opened by a login, carried on by refreshes, ended by a logout or a stolen token.
+
+A session is one login on one device. Its refresh tokens are generations of families: one of the
+login, and one of each switch to another organisation, so that tabs do not disturb each other.
+"""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
+import structlog
 from asyncpg import Record
 from uuid_utils.compat import uuid7
 
+from tenantry.auth.devices import Device
 from tenantry.db.pool import Connection
-from tenantry.errors import CredentialsInvalid, RefreshTokenInvalid
+from tenantry.errors import NoOrganisation, NotAMember, RefreshTokenInvalid
+from tenantry.tenancy.person import Person
 from tenantry.tenancy.tokens import Claims, TokenError, Tokens, first_refresh_id, token_hash
+
+log = structlog.get_logger()
 
 # How long the same refresh may be asked again: for tabs, and answers that got lost.
 GRACE = timedelta(seconds=10)
 
-OPEN = "SELECT organisation_id, opened_at FROM tenantry.open_session($1, $2, $3, $4)"
+OPEN = """
+SELECT organisation_id, opened_at FROM tenantry.open_session($1, $2, $3, $4, $5, $6, $7)
+"""
+OPEN_FAMILY = "SELECT tenantry.open_family($1, $2, $3, $4, $5, $6)"
 WHO = """
-SELECT users.id, users.name, users.email, memberships.role,
+SELECT users.id, users.name, users.email, memberships.role, memberships.owner,
        organisations.id AS organisation_id, organisations.name AS organisation_name,
        organisations.slug, organisations.subscription_plan
   FROM users
@@ -25,9 +38,13 @@ SELECT users.id, users.name, users.email, memberships.role,
  WHERE users.id = $1 AND memberships.organisation_id = $2
 """
 ROTATE = """
-SELECT outcome, rotated_at FROM tenantry.rotate_session($1, $2, $3, $4, $5, $6, $7)
+SELECT outcome, rotated_at
+  FROM tenantry.rotate_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
-CLOSE = "SELECT tenantry.close_session($1, $2)"
+SESSIONS = """
+SELECT id, device, address, second_factor, created_at, used_at FROM tenantry.sessions_of($1)
+"""
+END = "SELECT tenantry.end_sessions($1, $2, $3, $4)"
 
 
 class TokenPair(msgspec.Struct, frozen=True, rename="camel"):
@@ -36,10 +53,13 @@ class TokenPair(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class SignedInUser(msgspec.Struct, frozen=True):
+    """`owner` is whether they are an owner of the organisation; `role` is ADMIN then."""
+
     id: UUID
     name: str
     email: str
     role: str
+    owner: bool
 
 
 class SignedInOrganisation(msgspec.Struct, frozen=True, rename="camel"):
@@ -56,27 +76,76 @@ class SignedIn(msgspec.Struct, frozen=True, rename="camel"):
     organisation: SignedInOrganisation
 
 
-async def open_session(connection: Connection, tokens: Tokens, user: UUID) -> SignedIn:
+class Session(msgspec.Struct, frozen=True, rename="camel"):
+    """One login. `device` is the client's User-Agent, `used_at` when its tokens were last renewed,
+    `current` whether it is the one that asks.
+    """
+
+    id: UUID
+    device: str
+    address: str
+    second_factor: bool
+    created_at: datetime
+    used_at: datetime
+    current: bool
+
+
+async def open_session(
+    connection: Connection,
+    tokens: Tokens,
+    user: UUID,
+    device: Device,
+    *,
+    second_factor: bool = False,
+) -> SignedIn:
     """Sign the user in, within the caller's transaction.
 
     Raises:
-        CredentialsInvalid: the user is in no organisation any more.
+        NoOrganisation: the user is in no organisation that stands.
     """
-    session = uuid7()
-    refresh_id = first_refresh_id()
+    session, refresh_id = uuid7(), first_refresh_id()
     opened = await connection.fetchrow(
-        OPEN, session, user, token_hash(refresh_id), tokens.refresh_lifetime
+        OPEN,
+        session,
+        user,
+        token_hash(refresh_id),
+        tokens.refresh_lifetime,
+        device.name,
+        device.address,
+        second_factor,
     )
     if opened is None or opened["organisation_id"] is None:
-        raise CredentialsInvalid
-    who = await connection.fetchrow(WHO, user, opened["organisation_id"])
-    assert who is not None
-    claims = Claims(user, session, opened["organisation_id"], refresh_id)
-    return _signed_in(_pair(tokens, claims, opened["opened_at"]), who)
+        raise NoOrganisation
+    claims = Claims(user, session, opened["organisation_id"], refresh_id, session)
+    return await _signed_in(connection, tokens, claims, opened["opened_at"])
+
+
+async def switch(
+    connection: Connection, tokens: Tokens, person: Person, organisation: UUID
+) -> SignedIn:
+    """Tokens of the same session for another organisation, within the caller's transaction.
+
+    Raises:
+        NotAMember: they are not in that organisation.
+    """
+    family, refresh_id = uuid7(), first_refresh_id()
+    opened_at = await connection.fetchval(
+        OPEN_FAMILY,
+        family,
+        person.session_id,
+        person.user_id,
+        organisation,
+        token_hash(refresh_id),
+        tokens.refresh_lifetime,
+    )
+    if opened_at is None:
+        raise NotAMember
+    claims = Claims(person.user_id, person.session_id, organisation, refresh_id, family)
+    return await _signed_in(connection, tokens, claims, opened_at)
 
 
 async def rotate(
-    connection: Connection, tokens: Tokens, refresh_token: str
+    connection: Connection, tokens: Tokens, refresh_token: str, device: Device
 ) -> tuple[TokenPair, Claims]:
     """The next generation of tokens and whose they are.
 
@@ -93,32 +162,66 @@ async def rotate(
     row = await connection.fetchrow(
         ROTATE,
         claims.session,
+        claims.family,
         claims.user,
         claims.organisation,
         token_hash(claims.id),
         token_hash(successor.id),
         tokens.refresh_lifetime,
         GRACE,
+        device.name,
+        device.address,
     )
     if row is None or row["outcome"] != "rotated":
+        if row is not None and row["outcome"] == "reused":
+            log.warning(
+                "a refresh token was used twice; its session has ended",
+                user=claims.user,
+                session=claims.session,
+                client=device.address,
+            )
         raise RefreshTokenInvalid
     return _pair(tokens, successor, row["rotated_at"]), successor
 
 
-async def close_sessions(
-    connection: Connection, tokens: Tokens, user: UUID, session: UUID, refresh_token: str
-) -> None:
-    """End the session, and the refresh token's too where it is another of the same user."""
-    ended = {session}
-    try:
-        claims = tokens.read_refresh(refresh_token)
-    except TokenError:
-        pass  # expired or foreign: there is nothing more to end
-    else:
-        if claims.user == user:
-            ended.add(claims.session)
-    for one in ended:
-        await connection.execute(CLOSE, one, user)
+async def list_sessions(person: Person) -> list[Session]:
+    """The living ones, the last used first."""
+    rows = await person.connection.fetch(SESSIONS, person.user_id)
+    return [Session(**row, current=row["id"] == person.session_id) for row in rows]
+
+
+async def end_sessions(
+    connection: Connection,
+    user: UUID,
+    sessions: set[UUID] | None,
+    reason: str,
+    *,
+    keep: UUID | None = None,
+) -> int:
+    """End these sessions of the user, all where None, but for the one to keep; gives how many.
+
+    Their access tokens, refresh tokens and sockets end at once, on every node.
+    """
+    ended: Any = await connection.fetchval(
+        END, user, None if sessions is None else list(sessions), keep, reason
+    )
+    return int(ended)
+
+
+async def _signed_in(
+    connection: Connection, tokens: Tokens, claims: Claims, issued: datetime
+) -> SignedIn:
+    who: Record | None = await connection.fetchrow(WHO, claims.user, claims.organisation)
+    assert who is not None, "the door has entered the organisation"
+    pair = _pair(tokens, claims, issued)
+    return SignedIn(
+        access_token=pair.access_token,
+        refresh_token=pair.refresh_token,
+        user=SignedInUser(who["id"], who["name"], who["email"], who["role"], who["owner"]),
+        organisation=SignedInOrganisation(
+            who["organisation_id"], who["organisation_name"], who["slug"], who["subscription_plan"]
+        ),
+    )
 
 
 def _pair(tokens: Tokens, claims: Claims, issued: datetime) -> TokenPair:
@@ -127,18 +230,4 @@ def _pair(tokens: Tokens, claims: Claims, issued: datetime) -> TokenPair:
             claims.user, claims.session, claims.organisation, datetime.now(UTC)
         ),
         refresh_token=tokens.refresh(claims, issued),
-    )
-
-
-def _signed_in(pair: TokenPair, who: Record) -> SignedIn:
-    return SignedIn(
-        access_token=pair.access_token,
-        refresh_token=pair.refresh_token,
-        user=SignedInUser(who["id"], who["name"], who["email"], who["role"]),
-        organisation=SignedInOrganisation(
-            who["organisation_id"],
-            who["organisation_name"],
-            who["slug"],
-            who["subscription_plan"],
-        ),
     )

@@ -15,7 +15,7 @@ import asyncpg
 from asyncpg import Record
 
 from tenantry.db.pool import Connection, Pool
-from tenantry.errors import TenantryError
+from tenantry.errors import SecondFactorRequired, TenantryError
 
 POOL_SIZE = 10
 
@@ -46,10 +46,12 @@ _UNREACHABLE = (
     asyncpg.InternalClientError,  # used between the server's farewell and the end of the stream
 )
 
-ENTER = "SELECT role, last_seq FROM tenantry.enter($1, $2, $3)"
+ENTER = "SELECT role, owner, permissions, last_seq, weak FROM tenantry.enter($1, $2, $3)"
 ENTER_BY_TICKET = """
-SELECT user_id, session_id, organisation_id, role, last_seq FROM tenantry.enter_by_ticket($1)
+SELECT user_id, session_id, organisation_id, role, owner, permissions, last_seq, weak
+  FROM tenantry.enter_by_ticket($1)
 """
+ENTER_PERSON = "SELECT second_factor FROM tenantry.enter_person($1, $2)"
 ENTER_NOWHERE = "SELECT set_config('tenantry.organisation_id', '', false)"
 
 
@@ -78,6 +80,9 @@ class Database:
 
         `enter` runs outside any transaction: a rollback would put back the organisation that
         the connection had before. The caller gives the connection back with `release`.
+
+        Raises:
+            SecondFactorRequired: the organisation asks for one, and the session has not given it.
         """
         return await self._entered(ENTER, user, session, organisation)
 
@@ -85,14 +90,28 @@ class Database:
         """The same for whom the ticket was issued to; it is spent."""
         return await self._entered(ENTER_BY_TICKET, token_hash)
 
+    async def enter_person(self, user: UUID, session: UUID) -> tuple[Connection, Record] | None:
+        """A connection for somebody signed in, entered nowhere; None: the session is over."""
+        return await self._pass("second_factor", ENTER_PERSON, user, session)
+
     async def _entered(self, door: str, *arguments: object) -> tuple[Connection, Record] | None:
+        entered = await self._pass("role", door, *arguments)
+        if entered and entered[1]["weak"]:
+            self.release(entered[0])
+            raise SecondFactorRequired
+        return entered
+
+    async def _pass(
+        self, proof: str, door: str, *arguments: object
+    ) -> tuple[Connection, Record] | None:
+        """Ask a door, on a connection that is kept where the answer has the `proof`."""
         connection = await self._pool.acquire()
         try:
             row = await connection.fetchrow(door, *arguments)
         except BaseException:
             self.release(connection, broken=True)
             raise
-        if row is None or row["role"] is None:
+        if row is None or row[proof] is None:
             self.release(connection)
             return None
         return connection, row

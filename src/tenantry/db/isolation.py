@@ -35,7 +35,8 @@ SECRETS = {
     "users": ["password_hash"],
     "invites": ["token_hash"],
     "tickets": ["token_hash"],
-    "sessions": ["id", "refresh_hash", "previous_hash"],
+    "sessions": ["id"],
+    "refresh_families": ["id", "refresh_hash", "previous_hash"],
 }
 
 

@@ -26,6 +26,7 @@ from tenantry.errors import (
     Forbidden,
     Invalid,
     OriginNotAllowed,
+    SecondFactorRequired,
     TenantryError,
     TokenInvalid,
     TokenMissing,
@@ -36,7 +37,7 @@ from tenantry.errors import (
     Unavailable,
 )
 from tenantry.reply import ErrorReply, error_reply
-from tenantry.tenancy.guards import admin
+from tenantry.tenancy.guards import Allowed, signed_in
 
 DESCRIPTION = """
 The multi-tenant SaaS backend: accounts, organisations, members and invites, plans with seat
@@ -224,7 +225,9 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schema: Any)
     if guards := handler.resolve_guards():
         operation["security"] = [{"bearer": []}]
         errors += [TokenMissing, TokenInvalid]
-        if admin in guards:
+        if signed_in not in guards:
+            errors.append(SecondFactorRequired)
+        if any(isinstance(guard, Allowed) for guard in guards):
             errors.append(Forbidden)
     if "requestBody" in operation:
         errors += [BadRequest, TooSlow, TooLarge]

@@ -14,7 +14,8 @@ from tenantry.errors import AlreadyOnPlan, SeatsExceeded, TokenInvalid
 from tenantry.feed import Activity, ActivityType
 from tenantry.inputs import Input, Message
 from tenantry.reply import Reply
-from tenantry.tenancy.guards import admin, any_member
+from tenantry.tenancy.guards import allowed, any_member
+from tenantry.tenancy.permissions import Permission
 from tenantry.tenancy.plans import Plan
 from tenantry.tenancy.tenant import Tenant
 
@@ -63,7 +64,7 @@ async def get_organisation(tenant: NamedDependency[Tenant]) -> Reply[Organisatio
 
 @patch(
     "/subscription",
-    guards=[admin],
+    guards=[allowed(Permission.PLAN_CHANGE)],
     answers=(AlreadyOnPlan, SeatsExceeded),
     summary="Change the plan",
     operation_id="changeSubscription",
@@ -102,7 +103,7 @@ async def change_subscription(
 
 @post(
     "/broadcast",
-    guards=[admin],
+    guards=[allowed(Permission.BROADCAST_SEND)],
     summary="Broadcast a message",
     operation_id="broadcast",
 )

@@ -9,7 +9,8 @@ from litestar.di import NamedDependency
 
 from tenantry.reply import Reply
 from tenantry.tenancy.guards import any_member
-from tenantry.tenancy.tenant import Role, Tenant, row_of
+from tenantry.tenancy.permissions import Role
+from tenantry.tenancy.tenant import Tenant, row_of
 
 PRESENT = """
 SELECT users.id, users.name, users.email, memberships.role,

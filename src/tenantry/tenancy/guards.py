@@ -1,8 +1,9 @@
 """Guards: who may call a route. They stand at the route, where the reader sees them.
 
 A guard verifies the token's signature, enters the organisation (one round trip: the session
-lives, the membership stands), and checks the role that the database has. The `Tenant` is then
-the handler's `tenant`; its connection goes back to the pool when the answer begins.
+lives, the membership stands), and checks the permission against the role that the database has.
+The `Tenant` is then the handler's `tenant`; its connection goes back to the pool when the answer
+begins. `signed_in` enters no organisation: the handler is given a `person`.
 """
 
 from typing import Any, cast
@@ -10,12 +11,14 @@ from uuid import UUID
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from litestar.types import Scope
+from litestar.types import Guard, Scope
 
 from tenantry.db.database import Database
 from tenantry.errors import Forbidden, TokenInvalid, TokenMissing
-from tenantry.tenancy.tenant import Role, Tenant
-from tenantry.tenancy.tokens import TokenError, Tokens, token_hash
+from tenantry.tenancy.permissions import Permission
+from tenantry.tenancy.person import Person
+from tenantry.tenancy.tenant import Tenant
+from tenantry.tenancy.tokens import Claims, TokenError, Tokens, token_hash
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -25,11 +28,29 @@ async def any_member(connection: Connection, _: BaseRouteHandler) -> None:
     await _enter(connection.scope)
 
 
-async def admin(connection: Connection, _: BaseRouteHandler) -> None:
-    """The organisation's admins."""
-    tenant = await _enter(connection.scope)
-    if tenant.role != Role.ADMIN:
-        raise Forbidden
+async def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
+    """Whoever has a session, whatever stands between them and the token's organisation."""
+    state = connection.scope["litestar_app"].state
+    connection.scope["state"]["tenant"] = await enter_person(
+        state.database, state.tokens, bearer_token(connection.scope)
+    )
+
+
+class Allowed:
+    """The guard of a route that needs a permission: `guards=[allowed(Permission.PLAN_CHANGE)]`."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
+        tenant = await _enter(connection.scope)
+        if self.permission not in tenant.permissions:
+            raise Forbidden
+
+
+def allowed(permission: Permission) -> Guard:
+    """Whoever has the permission by their role in the organisation."""
+    return Allowed(permission)
 
 
 async def enter(database: Database, tokens: Tokens, token: str) -> Tenant:
@@ -37,11 +58,9 @@ async def enter(database: Database, tokens: Tokens, token: str) -> Tenant:
 
     Raises:
         TokenInvalid: not a token of ours, expired, logged out, or no member any more.
+        SecondFactorRequired: the organisation asks for more than this session has given.
     """
-    try:
-        claims = tokens.read_access(token)
-    except TokenError:
-        raise TokenInvalid from None
+    claims = _claims(tokens, token)
     entered = await database.enter(claims.user, claims.session, claims.organisation)
     if entered is None:
         raise TokenInvalid
@@ -52,7 +71,29 @@ async def enter(database: Database, tokens: Tokens, token: str) -> Tenant:
         user_id=claims.user,
         session_id=claims.session,
         role=authority["role"],
+        owner=authority["owner"],
+        custom_permissions=authority["permissions"],
         last_seq=authority["last_seq"],
+    )
+
+
+async def enter_person(database: Database, tokens: Tokens, token: str) -> Person:
+    """The person whose session an access token is of, entered nowhere.
+
+    Raises:
+        TokenInvalid: not a token of ours, expired, or logged out.
+    """
+    claims = _claims(tokens, token)
+    entered = await database.enter_person(claims.user, claims.session)
+    if entered is None:
+        raise TokenInvalid
+    connection, found = entered
+    return Person(
+        connection,
+        organisation_id=claims.organisation,
+        user_id=claims.user,
+        session_id=claims.session,
+        second_factor=found["second_factor"],
     )
 
 
@@ -66,7 +107,23 @@ async def enter_by_ticket(database: Database, ticket: str) -> Tenant:
     if entered is None:
         raise TokenInvalid
     connection, found = entered
-    return Tenant(connection, **found)
+    return Tenant(
+        connection,
+        organisation_id=found["organisation_id"],
+        user_id=found["user_id"],
+        session_id=found["session_id"],
+        role=found["role"],
+        owner=found["owner"],
+        custom_permissions=found["permissions"],
+        last_seq=found["last_seq"],
+    )
+
+
+def _claims(tokens: Tokens, token: str) -> Claims:
+    try:
+        return tokens.read_access(token)
+    except TokenError:
+        raise TokenInvalid from None
 
 
 async def _enter(scope: Scope) -> Tenant:
@@ -95,3 +152,8 @@ def bearer_token(scope: Scope) -> str:
 def provide_tenant(scope: Scope) -> Tenant:
     """The dependency `tenant` of a guarded handler."""
     return cast(Tenant, scope["state"]["tenant"])
+
+
+def provide_person(scope: Scope) -> Person:
+    """The dependency `person` of a handler for whoever is signed in."""
+    return cast(Person, scope["state"]["tenant"])

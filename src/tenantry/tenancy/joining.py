@@ -1,18 +1,23 @@
-"""Joining: how a new account becomes a member. Sign-up and invite both end here."""
+"""Joining: how somebody becomes a member. Sign-up, founding and invites all end here.
+
+Within the caller's transaction, which has entered the organisation and locked its row.
+"""
 
 from uuid import UUID
 
 from tenantry import feed
 from tenantry.db.pool import Connection
 from tenantry.feed import ActivityType
+from tenantry.tenancy.permissions import Role
 
-CREATE_MEMBER = "SELECT tenantry.create_member($1, $2, $3, $4, $5)"
+CREATE_MEMBER = "SELECT tenantry.create_member($1, $2, $3, $4, $5, $6)"
+ADD_MEMBER = "SELECT name, email FROM tenantry.add_member($1, $2, $3)"
 COUNT_MEMBER = """
 UPDATE organisations SET member_count = member_count + 1, updated_at = now() WHERE id = $1
 """
 
 
-async def join(
+async def join_as_new(
     connection: Connection,
     organisation: UUID,
     *,
@@ -21,20 +26,40 @@ async def join(
     name: str,
     password_hash: str,
     role: str,
+    owner: bool = False,
 ) -> bool:
-    """Make an account as a member of the organisation. False: the address has an account.
-
-    Within the caller's transaction, which has entered the organisation and locked its row.
-    """
-    if not await connection.fetchval(CREATE_MEMBER, user, email, name, password_hash, role):
+    """Make an account as a member of the organisation. False: the address has an account."""
+    if not await connection.fetchval(CREATE_MEMBER, user, email, name, password_hash, role, owner):
         return False
+    await _joined(connection, organisation, user, name, email, role)
+    return True
+
+
+async def join(
+    connection: Connection, organisation: UUID, *, user: UUID, role: str, owner: bool = False
+) -> str | None:
+    """Make somebody with an account a member; gives their name.
+
+    None: they are a member already, or the organisation is neither new nor has an open invite
+    for their address.
+    """
+    added = await connection.fetchrow(ADD_MEMBER, user, role, owner)
+    if added is None or added["name"] is None:
+        return None
+    await _joined(connection, organisation, user, added["name"], added["email"], role)
+    name: str = added["name"]
+    return name
+
+
+async def _joined(
+    connection: Connection, organisation: UUID, user: UUID, name: str, email: str, role: str
+) -> None:
     await connection.execute(COUNT_MEMBER, organisation)
     await feed.record(
         connection,
         ActivityType.USER_JOINED,
         f"{name} joined the organisation",
-        {"userId": user, "name": name, "email": email, "role": role},
+        {"userId": user, "name": name, "email": email, "role": Role(role)},
         actor=user,
         target=user,
     )
-    return True

@@ -1,7 +1,6 @@
 """Tenant: a person in an organisation, on a connection that sees this organisation only."""
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -10,20 +9,27 @@ from asyncpg.transaction import Transaction
 
 from tenantry import feed
 from tenantry.db.pool import Connection
+from tenantry.tenancy.permissions import permissions_of
 from tenantry.tenancy.seats import Seats, lock_seats
 
 T = TypeVar("T")
 
 
-class Role(StrEnum):
-    ADMIN = "ADMIN"
-    MEMBER = "MEMBER"
-
-
 class Tenant:
-    """What a handler works with. `role` and `last_seq` are what `enter` found."""
+    """What a handler works with. `role`, `owner`, `permissions` and `last_seq` are what `enter`
+    found.
+    """
 
-    __slots__ = ("connection", "last_seq", "organisation_id", "role", "session_id", "user_id")
+    __slots__ = (
+        "connection",
+        "last_seq",
+        "organisation_id",
+        "owner",
+        "permissions",
+        "role",
+        "session_id",
+        "user_id",
+    )
 
     def __init__(
         self,
@@ -33,6 +39,8 @@ class Tenant:
         user_id: UUID,
         session_id: UUID,
         role: str,
+        owner: bool,
+        custom_permissions: list[str] | None,
         last_seq: int,
     ) -> None:
         self.connection = connection
@@ -40,6 +48,8 @@ class Tenant:
         self.user_id = user_id
         self.session_id = session_id
         self.role = role
+        self.owner = owner
+        self.permissions = permissions_of(role, owner=owner, custom=custom_permissions)
         self.last_seq = last_seq
 
     async def fetch(self, make: Callable[[Record], T], sql: str, *args: Any) -> list[T]:

@@ -24,10 +24,13 @@ REMEMBERED = 4096  # access tokens whose signature need not be verified again
 
 
 class Claims(NamedTuple):
+    """`family` is a refresh token's: of the login itself, it has the session's id."""
+
     user: UUID
     session: UUID
     organisation: UUID
     id: str
+    family: UUID
 
 
 class TokenError(Exception):
@@ -50,7 +53,7 @@ class Tokens:
         return _sign(
             self._access_key,
             "access",
-            Claims(user, session, organisation, secrets.token_urlsafe(12)),
+            Claims(user, session, organisation, secrets.token_urlsafe(12), session),
             now,
             self._access_lifetime,
         )
@@ -83,7 +86,14 @@ def _verified(key: OctKey, kind: str, token: str) -> tuple[Claims, int]:
         claims = jwt.decode(token, key, algorithms=ALGORITHMS).claims
         if claims["kind"] != kind:
             raise TokenError
-        who = Claims(UUID(claims["sub"]), UUID(claims["sid"]), UUID(claims["org"]), claims["jti"])
+        session = UUID(claims["sid"])
+        who = Claims(
+            UUID(claims["sub"]),
+            session,
+            UUID(claims["org"]),
+            claims["jti"],
+            UUID(claims["fam"]) if "fam" in claims else session,
+        )
         return who, int(claims["exp"])
     except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TokenError from error
@@ -106,9 +116,11 @@ def token_hash(token_id: str) -> bytes:
 
 def _sign(key: OctKey, kind: str, claims: Claims, issued: datetime, lifetime: timedelta) -> str:
     seconds = int(issued.timestamp())
+    family = {} if claims.family == claims.session else {"fam": str(claims.family)}
     return jwt.encode(
         HEADER,
         {
+            **family,
             "kind": kind,
             "sub": str(claims.user),
             "sid": str(claims.session),

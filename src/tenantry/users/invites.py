@@ -27,11 +27,12 @@ from tenantry.feed import ActivityType
 from tenantry.inputs import Email, Input, Name, NewPassword, Token
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
-from tenantry.tenancy.guards import admin, note_identity
-from tenantry.tenancy.joining import join
+from tenantry.tenancy.guards import allowed, note_identity
+from tenantry.tenancy.joining import join_as_new
+from tenantry.tenancy.permissions import Permission, Role
 from tenantry.tenancy.plans import Plan
 from tenantry.tenancy.seats import lock_seats
-from tenantry.tenancy.tenant import Role, Tenant
+from tenantry.tenancy.tenant import Tenant
 from tenantry.tenancy.tokens import token_hash
 
 LIFETIME = timedelta(hours=24)
@@ -108,7 +109,7 @@ class AcceptedInvite(msgspec.Struct, frozen=True, rename="camel"):
 
 @post(
     "/invite",
-    guards=[admin],
+    guards=[allowed(Permission.MEMBERS_INVITE)],
     answers=(SeatLimitReached, AlreadyMember, AlreadyInvited),
     summary="Invite somebody",
     operation_id="inviteMember",
@@ -176,7 +177,7 @@ async def accept_invite(
         if not seats.free():
             raise _seat_limit_reached(seats.plan)
         user = uuid7()
-        joined = await join(
+        joined = await join_as_new(
             connection,
             organisation,
             user=user,

@@ -11,12 +11,14 @@ from litestar.params import FromPath
 from tenantry.errors import CannotRemoveAdmin, CannotRemoveSelf, MemberUnknown
 from tenantry.feed import ActivityType
 from tenantry.reply import Reply
-from tenantry.tenancy.guards import admin
-from tenantry.tenancy.tenant import Role, Tenant, row_of
+from tenantry.tenancy.guards import allowed
+from tenantry.tenancy.permissions import Permission, Role
+from tenantry.tenancy.tenant import Tenant, row_of
 
 # User ids are time-ordered, so the primary key is also the order of joining.
 MEMBERS = """
-SELECT users.id, users.name, users.email, memberships.role, memberships.organisation_id,
+SELECT users.id, users.name, users.email, memberships.role, memberships.owner,
+       memberships.organisation_id,
        memberships.created_at, greatest(memberships.updated_at, users.updated_at) AS updated_at
   FROM memberships
   JOIN users ON users.id = memberships.user_id
@@ -47,6 +49,7 @@ class Member(msgspec.Struct, frozen=True, rename="camel"):
     name: str
     email: str
     role: str
+    owner: bool
     organisation_id: UUID
     created_at: datetime
     updated_at: datetime
@@ -56,7 +59,12 @@ class Removed(msgspec.Struct, frozen=True):
     removed: bool
 
 
-@get("/", guards=[admin], summary="The members", operation_id="listMembers")
+@get(
+    "/",
+    guards=[allowed(Permission.MEMBERS_READ)],
+    summary="The members",
+    operation_id="listMembers",
+)
 async def list_members(tenant: NamedDependency[Tenant]) -> Reply[list[Member]]:
     """Everybody in the organisation, in the order of joining."""
     members = await tenant.fetch(row_of(Member), MEMBERS, tenant.organisation_id)
@@ -66,7 +74,7 @@ async def list_members(tenant: NamedDependency[Tenant]) -> Reply[list[Member]]:
 @delete(
     "/{user_id:str}",
     status_code=200,
-    guards=[admin],
+    guards=[allowed(Permission.MEMBERS_REMOVE)],
     answers=(CannotRemoveSelf, CannotRemoveAdmin, MemberUnknown),
     summary="Remove a member",
     operation_id="removeMember",
