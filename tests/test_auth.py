@@ -171,7 +171,9 @@ class TestRefresh:
     ) -> None:
         account = await fresh.register()
         _, successor = await self.refresh(fresh, account.refresh_token)
-        await owner.execute("UPDATE refresh_families SET rotated_at = rotated_at - interval '11 seconds'")
+        await owner.execute(
+            "UPDATE refresh_families SET rotated_at = rotated_at - interval '11 seconds'"
+        )
         replay = await fresh.post("/api/auth/refresh", refreshToken=account.refresh_token)
         refused(replay, 401, "Invalid or expired refresh token")
         assert (await self.refresh(fresh, successor["refreshToken"]))[0] == 401
