@@ -25,6 +25,7 @@ from tenantry import asgi, logs, settings
 from tenantry.activities.routes import router as activities
 from tenantry.auth.routes import router as auth
 from tenantry.db.database import Database, unreachable
+from tenantry.dev.mail import router as development_mail
 from tenantry.docs import routes as docs
 from tenantry.docs.spec import document
 from tenantry.edge import EXPOSED_HEADERS, Edge
@@ -111,7 +112,7 @@ def create_app(config: Settings) -> asgi.App:
         "tokens": Provide(lambda: tokens, sync_to_thread=False),
     }
     application = Litestar(
-        ROUTES,
+        [*ROUTES, development_mail] if mail.sends and not mail.configured else ROUTES,
         lifespan=[lifespan],
         dependencies=dependencies,
         state=State(
