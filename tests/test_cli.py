@@ -207,6 +207,6 @@ class TestDemo:
 
 def test_help_names_every_command() -> None:
     run = tenantry("--help")
-    for command in ("serve", "migrate", "check", "demo"):
+    for command in ("serve", "work", "mail", "migrate", "check", "demo"):
         assert command in run.stdout
         assert tenantry(command, "--help").returncode == 0
