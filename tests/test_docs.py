@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.api import PASSWORD, Api, registration, unique_email
-from tests.conftest import CHROMIUM, UNLIMITED, needs
+from tests.conftest import UNLIMITED, needs
 from tests.processes import Served, serving
 
 CONTRACT = {
@@ -104,17 +104,6 @@ class TestPage:
 def server(runtime_url: str, tmp_path: Path) -> Iterator[Served]:
     with serving(environment={"DATABASE_URL": runtime_url, **UNLIMITED}, cwd=tmp_path) as running:
         yield running
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser.new_page(viewport={"width": 1280, "height": 1000})
-        browser.close()
 
 
 @needs("chromium")
