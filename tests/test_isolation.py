@@ -27,6 +27,7 @@ DEPENDENCIES = [
     "somebody",
     "database",
     "hub",
+    "mail",
     "tokens",
     "passwords",
     "settings",
