@@ -137,6 +137,25 @@ class NoOrganisation(Forbidden):
     message = "Your organisation has been deleted; its owner can still restore it"
 
 
+class BeyondOwnPermissions(Forbidden):
+    code = "BEYOND_OWN_PERMISSIONS"
+    message = "You can give and take only the permissions that you have yourself"
+
+
+class OwnersOnly(Forbidden):
+    code = "OWNERS_ONLY"
+    message = "Only an owner can change an admin's role or make somebody an owner"
+
+
+class PasswordWrong(Forbidden):
+    code, message = "PASSWORD_WRONG", "The password is wrong"
+
+
+class EnterprisePlanRequired(Forbidden):
+    code = "ENTERPRISE_PLAN_REQUIRED"
+    message = "Custom roles need the ENTERPRISE plan; change the plan first"
+
+
 class NotAMember(NotFound):
     code, message = "NOT_A_MEMBER", "You are in no such organisation"
 
@@ -160,6 +179,39 @@ class AlreadyOnPlan(BadRequest):
 class SeatsExceeded(Conflict):
     code = "SEATS_EXCEEDED"
     message = "The organisation has more members than the FREE plan allows"
+
+
+class CustomRolesExist(Conflict):
+    code = "CUSTOM_ROLES_EXIST"
+    message = (
+        "The FREE plan has no custom roles: give their members another role and delete them first"
+    )
+
+
+class RoleUnknown(NotFound):
+    code, message = "ROLE_UNKNOWN", "There is no such custom role in this organisation"
+
+
+class RoleNameTaken(Conflict):
+    code, message = "ROLE_NAME_TAKEN", "A role has this name already"
+
+
+class RoleInUse(Conflict):
+    code = "ROLE_IN_USE"
+    message = "The role is in use: give its members another one and revoke its invites first"
+
+
+class TooManyRoles(Conflict):
+    code, message = "TOO_MANY_ROLES", "An organisation can have 50 custom roles; delete one first"
+
+
+class SlugTaken(Conflict):
+    code, message = "SLUG_TAKEN", "Another organisation has this slug already"
+
+
+class RestoreTokenUnknown(NotFound):
+    code = "RESTORE_TOKEN_UNKNOWN"
+    message = "This token is invalid or used, or the 30 days to restore the organisation are over"
 
 
 class SeatLimitReached(Forbidden):
@@ -190,6 +242,24 @@ class InviteForSomebodyElse(Forbidden):
     )
 
 
+class InviteNotOpen(NotFound):
+    code, message = "INVITE_NOT_OPEN", "This organisation has no such open invite"
+
+
+class InviteRepeated(Conflict):
+    code, message = "INVITE_REPEATED", "This address is in the list more than once"
+
+
+class InviteSentLately(TooMany):
+    code = "INVITE_SENT_LATELY"
+    message = "This invite was sent a moment ago; it can be sent again in a minute"
+
+
+class TooManyInvites(TooMany):
+    code = "TOO_MANY_INVITES"
+    message = "Too many invites were sent in the last 24 hours; try again tomorrow"
+
+
 class CannotRemoveSelf(BadRequest):
     code = "CANNOT_REMOVE_SELF"
     message = "You cannot remove yourself from the organisation"
@@ -198,6 +268,17 @@ class CannotRemoveSelf(BadRequest):
 class CannotRemoveAdmin(Forbidden):
     code = "CANNOT_REMOVE_ADMIN"
     message = "You cannot remove an admin from the organisation"
+
+
+class CannotChangeOwnRole(BadRequest):
+    code, message = "CANNOT_CHANGE_OWN_ROLE", "You cannot change your own role"
+
+
+class LastOwner(Conflict):
+    code = "LAST_OWNER"
+    message = (
+        "You are the organisation's last owner: make somebody else an owner, or delete it instead"
+    )
 
 
 class MemberUnknown(NotFound):

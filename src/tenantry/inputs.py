@@ -37,6 +37,23 @@ _NAME_META = {
 }
 Name = Annotated[str, _text("Ada Lovelace", **_NAME_META)]
 OrganisationName = Annotated[str, _text("Analytical Engines", **_NAME_META)]
+RoleName = Annotated[
+    str,
+    _text(
+        "Billing",
+        **{**_NAME_META, "wrong": "must be 2 to 50 characters of text", "max_length": 50},
+    ),
+]
+Slug = Annotated[
+    str,
+    _text(
+        "analytical-engines",
+        "must be lower-case words of letters and digits, joined by hyphens, at most 48 characters",
+        min_length=2,
+        max_length=48,
+        pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$(?!\n)",
+    ),
+]
 Email = Annotated[
     str,
     _text(

@@ -1,6 +1,6 @@
 """A channel: the subscribers of one organisation in this process, and how far they have got."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
 import msgspec
@@ -8,7 +8,14 @@ from asyncpg import Record
 
 from tenantry.feed import ActivityType
 from tenantry.realtime.stream import event_of
-from tenantry.realtime.subscriber import REMOVED, Encode, Subscriber, Write
+from tenantry.realtime.subscriber import (
+    ORGANISATION_DELETED,
+    REMOVED,
+    Closing,
+    Encode,
+    Subscriber,
+    Write,
+)
 
 
 class Channel:
@@ -48,14 +55,22 @@ class Channel:
     def deliver(self, rows: Sequence[Record]) -> None:
         """Send these events, which follow the cursor, to whoever is live.
 
-        A removed user is closed before the event that says so, and whatever follows it.
+        Who is removed, or everybody where the organisation is deleted, is closed before the event
+        that says so, and whatever follows it.
         """
         start = 0
+        leaving: Iterable[Subscriber]
         for index, row in enumerate(rows):
             if row["type"] == ActivityType.USER_REMOVED:
-                self._send(rows[start:index])
-                self._close_removed(row)
-                start = index
+                removed = UUID(msgspec.json.decode(row["payload"])["userId"])
+                leaving, closing = self.users.get(removed, ()), REMOVED
+            elif row["type"] == ActivityType.ORGANISATION_DELETED:
+                leaving, closing = self, ORGANISATION_DELETED
+            else:
+                continue
+            self._send(rows[start:index])
+            _close(leaving, closing, row["seq"])
+            start = index
         self._send(rows[start:])
         self.cursor = rows[-1]["seq"]
 
@@ -68,8 +83,8 @@ class Channel:
             for write in list(group.values()):  # one that is full leaves as it is written to
                 write(data)
 
-    def _close_removed(self, row: Record) -> None:
-        removed = UUID(msgspec.json.decode(row["payload"])["userId"])
-        for subscriber in list(self.users.get(removed, ())):
-            if row["seq"] > subscriber.since:  # else it has come back since
-                subscriber.close(REMOVED)
+
+def _close(leaving: Iterable[Subscriber], closing: Closing, seq: int) -> None:
+    for subscriber in list(leaving):
+        if seq > subscriber.since:  # else it has come back since
+            subscriber.close(closing)

@@ -25,7 +25,7 @@ from asyncpg import Record
 from tenantry.db.database import Database, unreachable
 from tenantry.db.pool import Connection
 from tenantry.errors import TokenInvalid, TooManyConnections, Unavailable
-from tenantry.feed import CHANNEL
+from tenantry.feed import CHANNEL, ActivityType
 from tenantry.realtime.channel import Channel
 from tenantry.realtime.stream import Event, event_of, opening
 from tenantry.realtime.subscriber import SESSION_ENDED, Encode, Subscriber, restarting
@@ -276,13 +276,25 @@ class Hub:
         )
         return standing
 
+    async def _fallen(
+        self, connection: Connection, subscribers: Iterable[Subscriber]
+    ) -> list[Subscriber]:
+        """Those of them who would not be let in any more."""
+        fallen = []
+        for some in _chunks(subscribers):
+            standing = await self._standing(connection, some)
+            fallen += [one for one, stands in zip(some, standing, strict=True) if not stands]
+        return fallen
+
     async def _close_fallen(self, connection: Connection) -> None:
         """Close those whose session has ended or expired without our hearing of it."""
-        for some in _chunks(self._all()):
-            standing = await self._standing(connection, some)
-            for subscriber, stands in zip(some, standing, strict=True):
-                if not stands:
-                    subscriber.close(SESSION_ENDED)
+        if fallen := await self._fallen(connection, self._all()):
+            # Whoever was removed at this moment is to hear that.
+            for subscriber in fallen:
+                self.wake(subscriber.organisation_id)
+            await self._deliver(connection)
+            for subscriber in fallen:
+                subscriber.close(SESSION_ENDED)
 
     async def _deliver(self, connection: Connection) -> None:
         """Send what is new in the stale organisations."""
@@ -291,11 +303,16 @@ class Hub:
             cursors = {one: self._channels[one].cursor for one in some if one in self._channels}
             rows = await _read(connection, cursors)
             for organisation, group in groupby(rows, itemgetter("organisation_id")):
+                events = list(group)
+                part = _part(events)
+                if any(event["type"] == ActivityType.ORGANISATION_CHANGED for event in part):
+                    # It may ask for a second factor from now on.
+                    everybody = self._channels.get(organisation, ())
+                    for subscriber in await self._fallen(connection, everybody):
+                        subscriber.close(SESSION_ENDED)
                 channel = self._channels.get(organisation)
                 if channel is None or channel.cursor != cursors[organisation]:
                     continue  # everybody left while we read, and who came since is stale anew
-                events = list(group)
-                part = _part(events)
                 channel.deliver(part)
                 if len(part) < len(events) or len(events) == BATCH:
                     self.wake(organisation)

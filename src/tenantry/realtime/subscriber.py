@@ -28,6 +28,7 @@ SILENT = Closing(1011, "No answer to a ping. Connect again.")
 TOO_SLOW = Closing(1013, "Reading too slowly. Connect again from your last seq.")
 SESSION_ENDED = Closing(4001, "The session has ended. Sign in again.")
 REMOVED = Closing(4003, "You were removed from the organisation.")
+ORGANISATION_DELETED = Closing(4004, "The organisation was deleted.")
 
 
 def restarting(milliseconds: int) -> Closing:
