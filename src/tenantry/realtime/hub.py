@@ -332,7 +332,7 @@ class Hub:
             if key not in encoded:
                 encoded[key] = subscriber.encode(events[start:])
             subscriber.seq = events[-1].seq
-            subscriber.writer()(encoded[key])
+            subscriber.write(encoded[key])
 
 
 async def _read(connection: Connection, cursors: dict[UUID, int]) -> list[Record]:
