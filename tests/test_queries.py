@@ -12,7 +12,7 @@ from tenantry.activities.routes import MAX_SEQ, page_statement
 from tenantry.db.database import ENTER
 from tenantry.db.pool import Connection, Pool
 from tenantry.organisations.routes import ORGANISATION
-from tenantry.realtime.hub import EVENTS_AFTER
+from tenantry.realtime.reading import EVENTS_AFTER
 from tenantry.users.invites import IS_MEMBER, RESERVED
 from tenantry.users.members import MEMBERS
 from tests.api import Account, Api, ok
