@@ -49,7 +49,7 @@ from tenantry.realtime.hub import Hub
 from tenantry.realtime.wake import RedisWake
 from tenantry.reply import ErrorReply, error_reply
 from tenantry.settings import Settings
-from tenantry.tenancy.guards import provide_person, provide_tenant
+from tenantry.tenancy.guards import provide_person, provide_person_or_nobody, provide_tenant
 from tenantry.tenancy.tokens import Tokens
 from tenantry.users.routes import router as users
 
@@ -105,6 +105,7 @@ def create_app(config: Settings) -> asgi.App:
         "passwords": Provide(lambda: passwords, sync_to_thread=False),
         "person": Provide(provide_person, sync_to_thread=False),
         "settings": Provide(lambda: config, sync_to_thread=False),
+        "somebody": Provide(provide_person_or_nobody, sync_to_thread=False),
         "tenant": Provide(provide_tenant, sync_to_thread=False),
         "tokens": Provide(lambda: tokens, sync_to_thread=False),
     }
