@@ -29,6 +29,7 @@ DEPENDENCIES = [
     "hub",
     "tokens",
     "passwords",
+    "prover",
     "settings",
 ]
 
