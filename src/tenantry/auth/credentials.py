@@ -17,25 +17,25 @@ Text = Annotated[str, msgspec.Meta(max_length=2_000)]
 Long = Annotated[str, msgspec.Meta(max_length=100_000)]
 
 
-class Party(msgspec.Struct, frozen=True):
+class PasskeyParty(msgspec.Struct, frozen=True):
     """The one that the passkey is for: this server."""
 
     id: str
     name: str
 
 
-class Owner(msgspec.Struct, frozen=True, rename="camel"):
+class PasskeyOwner(msgspec.Struct, frozen=True, rename="camel"):
     id: str
     name: str
     display_name: str
 
 
-class Algorithm(msgspec.Struct, frozen=True):
+class PasskeyAlgorithm(msgspec.Struct, frozen=True):
     alg: int
     type: Kind = "public-key"
 
 
-class Descriptor(msgspec.Struct, frozen=True):
+class PasskeyDescriptor(msgspec.Struct, frozen=True):
     """A passkey that there is."""
 
     id: str
@@ -43,31 +43,31 @@ class Descriptor(msgspec.Struct, frozen=True):
     type: Kind = "public-key"
 
 
-class Selection(msgspec.Struct, frozen=True, rename="camel"):
+class PasskeySelection(msgspec.Struct, frozen=True, rename="camel"):
     resident_key: Preference = "preferred"
     user_verification: Preference = "preferred"
 
 
-class CreationOptions(msgspec.Struct, frozen=True, rename="camel"):
+class PasskeyCreationOptions(msgspec.Struct, frozen=True, rename="camel"):
     """For `navigator.credentials.create({publicKey})`."""
 
-    rp: Party
-    user: Owner
+    rp: PasskeyParty
+    user: PasskeyOwner
     challenge: str
-    pub_key_cred_params: list[Algorithm]
+    pub_key_cred_params: list[PasskeyAlgorithm]
     timeout: int
-    exclude_credentials: list[Descriptor]
-    authenticator_selection: Selection
+    exclude_credentials: list[PasskeyDescriptor]
+    authenticator_selection: PasskeySelection
     attestation: Literal["none"] = "none"
 
 
-class RequestOptions(msgspec.Struct, frozen=True, rename="camel"):
+class PasskeyRequestOptions(msgspec.Struct, frozen=True, rename="camel"):
     """For `navigator.credentials.get({publicKey})`."""
 
     challenge: str
     timeout: int
     rp_id: str
-    allow_credentials: list[Descriptor]
+    allow_credentials: list[PasskeyDescriptor]
     user_verification: Preference
 
 

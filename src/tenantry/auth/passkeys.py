@@ -17,7 +17,7 @@ from tenantry.auth.challenges import (
     open_challenge,
     try_challenge,
 )
-from tenantry.auth.credentials import CreationOptions, NewCredential, challenge_in
+from tenantry.auth.credentials import PasskeyCreationOptions, NewCredential, challenge_in
 from tenantry.auth.devices import device_of
 from tenantry.auth.factors import added, lock_factors, passkeys_of, reauthenticate, removed
 from tenantry.auth.proofs import Prover
@@ -83,7 +83,7 @@ class PasskeyAdded(msgspec.Struct, frozen=True, rename="camel"):
 class NewPasskeyOptions(msgspec.Struct, frozen=True, rename="camel"):
     """For `navigator.credentials.create`; what it gives is the `credential`."""
 
-    passkey_options: CreationOptions
+    passkey_options: PasskeyCreationOptions
     expires_at: datetime
 
 

@@ -16,17 +16,17 @@ from asyncpg import Record
 
 from tenantry.auth.challenges import LIFETIME, Challenge
 from tenantry.auth.credentials import (
-    Algorithm,
-    CreationOptions,
+    PasskeyAlgorithm,
+    PasskeyCreationOptions,
     Credential,
-    Descriptor,
+    PasskeyDescriptor,
     Expected,
     NewCredential,
-    Owner,
-    Party,
+    PasskeyOwner,
+    PasskeyParty,
     Registered,
-    RequestOptions,
-    Selection,
+    PasskeyRequestOptions,
+    PasskeySelection,
     from_base64url,
     to_base64url,
 )
@@ -34,7 +34,7 @@ from tenantry.errors import PasskeysNotSetUp
 from tenantry.settings import Settings
 
 # EdDSA, ES256, RS256 (COSE): every authenticator has one of them.
-ALGORITHMS = [Algorithm(-8), Algorithm(-7), Algorithm(-257)]
+ALGORITHMS = [PasskeyAlgorithm(-8), PasskeyAlgorithm(-7), PasskeyAlgorithm(-257)]
 TIMEOUT = int(LIFETIME.total_seconds() * 1000)
 
 # Verifying brings py_webauthn and pyOpenSSL, which cost every start 45 ms and 5 MB although most
@@ -65,23 +65,23 @@ class RelyingParty:
 
     def creation_options(
         self, challenge: Challenge, user: UUID, name: str, email: str, present: Sequence[Record]
-    ) -> CreationOptions:
+    ) -> PasskeyCreationOptions:
         """`present` are the passkeys that the user has, none of which is to be added again."""
-        return CreationOptions(
-            rp=Party(self.id, self.name),
-            user=Owner(to_base64url(user.bytes), email, name),
+        return PasskeyCreationOptions(
+            rp=PasskeyParty(self.id, self.name),
+            user=PasskeyOwner(to_base64url(user.bytes), email, name),
             challenge=challenge.token,
             pub_key_cred_params=ALGORITHMS,
             timeout=TIMEOUT,
             exclude_credentials=_descriptors(present),
-            authenticator_selection=Selection(),
+            authenticator_selection=PasskeySelection(),
         )
 
     def request_options(
         self, challenge: Challenge, passkeys: Sequence[Record] | None
-    ) -> RequestOptions:
+    ) -> PasskeyRequestOptions:
         """`passkeys` are those that will do; None for any, by which its owner is found, too."""
-        return RequestOptions(
+        return PasskeyRequestOptions(
             challenge=challenge.token,
             timeout=TIMEOUT,
             rp_id=self.id,
@@ -124,5 +124,7 @@ def _secure(scheme: str, host: str) -> bool:
     return False
 
 
-def _descriptors(passkeys: Sequence[Record]) -> list[Descriptor]:
-    return [Descriptor(to_base64url(one["credential_id"]), one["transports"]) for one in passkeys]
+def _descriptors(passkeys: Sequence[Record]) -> list[PasskeyDescriptor]:
+    return [
+        PasskeyDescriptor(to_base64url(one["credential_id"]), one["transports"]) for one in passkeys
+    ]

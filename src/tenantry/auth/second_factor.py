@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from tenantry.auth.challenges import Purpose, open_challenge
-from tenantry.auth.credentials import RequestOptions
+from tenantry.auth.credentials import PasskeyRequestOptions
 from tenantry.auth.devices import device_of
 from tenantry.auth.factors import (
     factors_of,
@@ -58,7 +58,7 @@ class RecoveryCodes(msgspec.Struct, frozen=True, rename="camel"):
 class StepUpOptions(msgspec.Struct, frozen=True, rename="camel"):
     """For `navigator.credentials.get`; what it gives is the `credential`."""
 
-    passkey_options: RequestOptions
+    passkey_options: PasskeyRequestOptions
     expires_at: datetime
 
 

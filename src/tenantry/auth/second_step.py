@@ -16,7 +16,7 @@ from tenantry.auth.challenges import (
     open_challenge,
     try_challenge,
 )
-from tenantry.auth.credentials import Credential, RequestOptions, to_base64url
+from tenantry.auth.credentials import Credential, PasskeyRequestOptions, to_base64url
 from tenantry.auth.devices import Device, device_of
 from tenantry.auth.factors import Factors, passkeys_of
 from tenantry.auth.proofs import Proof, Prover, log
@@ -45,7 +45,7 @@ class SecondStep(msgspec.Struct, frozen=True, rename="camel"):
     token: str
     methods: list[str]
     expires_at: datetime
-    passkey_options: RequestOptions | None
+    passkey_options: PasskeyRequestOptions | None
 
 
 class SecondFactorNeeded(msgspec.Struct, frozen=True, rename="camel"):
@@ -59,7 +59,7 @@ class PasskeySignIn(msgspec.Struct, frozen=True, rename="camel"):
 
     token: str
     expires_at: datetime
-    passkey_options: RequestOptions
+    passkey_options: PasskeyRequestOptions
 
 
 class SecondStepInput(Proof, kw_only=True):
