@@ -145,14 +145,14 @@ async def runtime(runtime_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg
 
 def make_settings(database_url: str, **changes: Any) -> Settings:
     """The defaults, with secrets and without rate limits."""
-    lifted = {"rate_limit_global": None, "rate_limit_auth": None}
-    return replace(
-        Settings(),
-        database_url=database_url,
-        jwt_access_secret=SECRET,
-        jwt_refresh_secret=REFRESH_SECRET,
-        **{**lifted, **changes},
-    )
+    ours = {
+        "database_url": database_url,
+        "jwt_access_secret": SECRET,
+        "jwt_refresh_secret": REFRESH_SECRET,
+        "rate_limit_global": None,
+        "rate_limit_auth": None,
+    }
+    return replace(Settings(), **{**ours, **changes})
 
 
 class Serve(Protocol):
