@@ -229,10 +229,6 @@ class OwnersOnly(Forbidden):
     message = "Only an owner can change an admin's role or make somebody an owner"
 
 
-class PasswordWrong(Forbidden):
-    code, message = "PASSWORD_WRONG", "The password is wrong"
-
-
 class EnterprisePlanRequired(Forbidden):
     code = "ENTERPRISE_PLAN_REQUIRED"
     message = "Custom roles need the ENTERPRISE plan; change the plan first"

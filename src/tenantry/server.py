@@ -74,7 +74,6 @@ def serve(settings: Settings, host: str, say: Callable[[str], None]) -> None:
         ):
             port = listener.getsockname()[1]
             os.environ.update(
-                PORT=str(listener.getsockname()[1]),
                 DATABASE_URL=str(ready.database_url),
                 JWT_ACCESS_SECRET=ready.jwt_access_secret,
                 JWT_REFRESH_SECRET=ready.jwt_refresh_secret,
