@@ -19,7 +19,14 @@ from tenantry.auth.challenges import (
 )
 from tenantry.auth.credentials import NewCredential, PasskeyCreationOptions, challenge_in
 from tenantry.auth.devices import device_of
-from tenantry.auth.factors import added, lock_factors, passkeys_of, reauthenticate, removed
+from tenantry.auth.factors import (
+    account_of,
+    added,
+    lock_factors,
+    passkeys_of,
+    removed,
+    tell,
+)
 from tenantry.auth.proofs import Prover
 from tenantry.errors import (
     ChallengeInvalid,
@@ -33,8 +40,10 @@ from tenantry.errors import (
     TooManyPasskeys,
 )
 from tenantry.inputs import Input, PasskeyName, Password
+from tenantry.mail import Mail, Template
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
+from tenantry.tenancy.confirmation import confirm_password
 from tenantry.tenancy.guards import signed_in
 from tenantry.tenancy.person import Person
 
@@ -104,7 +113,8 @@ async def passkey_options(
 ) -> Reply[NewPasskeyOptions]:
     """What the browser needs to make a passkey. Once, and within five minutes."""
     prover.relying_party.require()
-    account = await reauthenticate(person, passwords, data.password)
+    await confirm_password(person, passwords, data.password)
+    account = await account_of(person)
     connection = person.connection
     async with connection.transaction():
         await lock_factors(person)
@@ -143,6 +153,7 @@ async def add_passkey(
     data: JSONBody[AddPasskeyInput],
     person: NamedDependency[Person],
     prover: NamedDependency[Prover],
+    mail: NamedDependency[Mail],
 ) -> Reply[PasskeyAdded]:
     """The passkey that the browser has made. From now on, signing in asks for a second factor,
     or takes the passkey alone; this session has given it.
@@ -179,6 +190,7 @@ async def add_passkey(
             ):
                 raise PasskeyExists
             codes = await added(person, before)
+            await tell(person, mail, Template.PASSKEY_ADDED, passkey=data.name)
     except NoChallenge:
         raise ChallengeInvalid from None
     return Reply("Passkey added", PasskeyAdded(passkey, codes))
@@ -238,18 +250,22 @@ async def remove_passkey(
     data: JSONBody[RemovePasskeyInput],
     person: NamedDependency[Person],
     passwords: NamedDependency[Passwords],
+    mail: NamedDependency[Mail],
 ) -> Reply[None]:
     """It signs in nobody any more, at once.
 
     With the last factor, the recovery codes go too. Where an organisation asks for a second
     factor, its members keep one.
     """
-    await reauthenticate(person, passwords, data.password)
+    await confirm_password(person, passwords, data.password)
     async with person.connection.transaction():
         before = await lock_factors(person)
-        if not await person.connection.fetchval(REMOVE, person.user_id, _passkey(passkey_id)):
+        name = await person.connection.fetchval(REMOVE, person.user_id, _passkey(passkey_id))
+        if name is None:
             raise NoSuchPasskey
         await removed(person, before)
+        what = f'the passkey "{name}" was removed'
+        await tell(person, mail, Template.SECOND_FACTOR_CHANGED, what=what)
     return Reply("Passkey removed", None)
 
 

@@ -15,8 +15,8 @@ from tenantry.auth.factors import (
     factors_of,
     lock_factors,
     passkeys_of,
-    reauthenticate,
     renew_recovery_codes,
+    tell,
 )
 from tenantry.auth.proofs import Proof, Prover
 from tenantry.errors import (
@@ -27,8 +27,10 @@ from tenantry.errors import (
     ProofWrong,
 )
 from tenantry.inputs import Password
+from tenantry.mail import Mail, Template
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
+from tenantry.tenancy.confirmation import confirm_password
 from tenantry.tenancy.guards import signed_in
 from tenantry.tenancy.person import Person
 
@@ -142,11 +144,14 @@ async def recovery_codes(
     person: NamedDependency[Person],
     passwords: NamedDependency[Passwords],
     prover: NamedDependency[Prover],
+    mail: NamedDependency[Mail],
 ) -> Reply[RecoveryCodes]:
     """Ten new ones; those from before are void."""
-    await reauthenticate(person, passwords, data.password)
+    await confirm_password(person, passwords, data.password)
     async with prover.proven(person, device_of(request.scope), data):
         if not (await lock_factors(person)).any:
             raise NoSecondFactor
         codes = await renew_recovery_codes(person)
+        what = "your recovery codes were replaced by new ones"
+        await tell(person, mail, Template.SECOND_FACTOR_CHANGED, what=what)
     return Reply("Recovery codes renewed", RecoveryCodes(codes))
