@@ -30,6 +30,7 @@ DEPENDENCIES = [
     "mail",
     "tokens",
     "passwords",
+    "prover",
     "settings",
 ]
 

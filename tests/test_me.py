@@ -1,6 +1,7 @@
 """One's own account: its organisations, its sessions."""
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -200,6 +201,31 @@ class TestSessions:
         for one in (account, *others):
             refused(await one.get("/api/auth/me"), 401)
         await api.login(account.user["email"])
+
+    async def test_hold_for_ninety_days_at_the_most_however_much_they_are_used(
+        self, fresh: Api, owner: "Connection[Record]"
+    ) -> None:
+        account = await fresh.register()
+        await owner.execute("UPDATE sessions SET created_at = now() - interval '89 days'")
+        ok(await fresh.post("/api/auth/refresh", refreshToken=account.refresh_token))
+        left = await owner.fetchval("SELECT expires_at - now() FROM sessions")
+        assert left < timedelta(days=1)
+
+    async def test_are_a_hundred_at_the_most_and_the_longest_unused_ends(
+        self, fresh: Api, owner: "Connection[Record]"
+    ) -> None:
+        account = await fresh.register()
+        await owner.execute("UPDATE sessions SET used_at = now() - interval '1 day'")
+        await owner.execute(
+            """INSERT INTO sessions (id, user_id, expires_at)
+               SELECT gen_random_uuid(), $1, now() + interval '1 day'
+                 FROM generate_series(1, 99)""",
+            UUID(account.id),
+        )
+        ok(await account.get("/api/organisations"))
+        newest = await fresh.login(account.user["email"])
+        refused(await account.get("/api/organisations"), 401)
+        assert len(ok(await newest.get("/api/auth/sessions"))) == 100
 
 
 class TestAcceptingWhileSignedIn:

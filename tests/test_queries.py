@@ -13,7 +13,7 @@ from tenantry.db.database import ENTER
 from tenantry.db.pool import Connection, Pool
 from tenantry.organisations.organisation import ORGANISATION
 from tenantry.organisations.roles import ALL_ROLES
-from tenantry.realtime.hub import EVENTS_AFTER
+from tenantry.realtime.reading import EVENTS_AFTER
 from tenantry.tenancy.authority import MEMBERSHIP, OTHER_OWNERS
 from tenantry.users.inviting import INVITED_AMONG, MEMBERS_AMONG, RESERVED, SENT_LATELY
 from tenantry.users.members import MEMBERS

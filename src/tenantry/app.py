@@ -23,8 +23,12 @@ from litestar.types import ControllerRouterHandler
 
 from tenantry import asgi, logs, settings
 from tenantry.activities.routes import router as activities
+from tenantry.auth.proofs import Prover
+from tenantry.auth.relying_party import RelyingParty
 from tenantry.auth.routes import router as auth
+from tenantry.auth.vault import Vault
 from tenantry.db.database import Database, unreachable
+from tenantry.dev.mail import router as development_mail
 from tenantry.docs import routes as docs
 from tenantry.docs.spec import document
 from tenantry.edge import EXPOSED_HEADERS, Edge
@@ -80,6 +84,7 @@ def create_app(config: Settings) -> asgi.App:
     tokens = Tokens(config)
     mail = Mail(config)
     passwords = Passwords(config.password_min_length)
+    prover = Prover(Vault(config.jwt_refresh_secret), RelyingParty(config))
     hub = Hub(database, config)
     heartbeat = Heartbeat()
     limiter = RateLimiter(config)
@@ -107,13 +112,14 @@ def create_app(config: Settings) -> asgi.App:
         "mail": Provide(lambda: mail, sync_to_thread=False),
         "passwords": Provide(lambda: passwords, sync_to_thread=False),
         "person": Provide(provide_person, sync_to_thread=False),
+        "prover": Provide(lambda: prover, sync_to_thread=False),
         "settings": Provide(lambda: config, sync_to_thread=False),
         "somebody": Provide(provide_person_or_nobody, sync_to_thread=False),
         "tenant": Provide(provide_tenant, sync_to_thread=False),
         "tokens": Provide(lambda: tokens, sync_to_thread=False),
     }
     application = Litestar(
-        ROUTES,
+        [*ROUTES, development_mail] if mail.sends and not mail.configured else ROUTES,
         lifespan=[lifespan],
         dependencies=dependencies,
         state=State(

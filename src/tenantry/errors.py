@@ -132,6 +132,88 @@ class SecondFactorRequired(Forbidden):
     )
 
 
+class SecondFactorInvalid(Unauthorized):
+    code, message = "SECOND_FACTOR_INVALID", "This code or passkey is wrong, or has been used"
+
+
+class SignInExpired(Unauthorized):
+    code = "SIGN_IN_EXPIRED"
+    message = "This sign-in took too long or too many tries; begin again with the password"
+
+
+class PasskeyUnknown(Unauthorized):
+    code = "PASSKEY_INVALID"
+    message = "Nobody can sign in with this passkey here; sign in with the password"
+
+
+class PasswordWrong(Forbidden):
+    code, message = "PASSWORD_WRONG", "The password is wrong"
+
+
+class ProofWrong(Forbidden):
+    code, message = "PROOF_WRONG", "This code or passkey is wrong, or has been used"
+
+
+class StepUpRequired(Forbidden):
+    code = "STEP_UP_REQUIRED"
+    message = "This session has not given your second factor yet; give it first"
+
+
+class ChallengeInvalid(BadRequest):
+    code = "CHALLENGE_INVALID"
+    message = "What was to be signed has expired or been used; ask for new options"
+
+
+class PasskeyRefused(BadRequest):
+    code, message = "PASSKEY_REFUSED", "This passkey cannot be verified"
+
+
+class TotpUnconfirmed(BadRequest):
+    code = "TOTP_UNCONFIRMED"
+    message = "No authenticator app waits for its first code; begin again"
+
+
+class NoSuchPasskey(NotFound):
+    code, message = "PASSKEY_UNKNOWN", "You have no such passkey"
+
+
+class NoTotp(NotFound):
+    code, message = "TOTP_UNKNOWN", "No authenticator app belongs to your account"
+
+
+class TotpExists(Conflict):
+    code = "TOTP_EXISTS"
+    message = "An authenticator app belongs to your account already; remove it first"
+
+
+class PasskeyExists(Conflict):
+    code, message = "PASSKEY_EXISTS", "This passkey belongs to an account already"
+
+
+class TooManyPasskeys(Conflict):
+    code, message = "TOO_MANY_PASSKEYS", "An account has 20 passkeys at most; remove one first"
+
+
+class NoSecondFactor(Conflict):
+    code, message = "NO_SECOND_FACTOR", "Your account has no second factor; add one first"
+
+
+class FactorNeeded(Conflict):
+    code = "SECOND_FACTOR_NEEDED"
+    message = (
+        "An organisation that you are in asks for a second factor; add another before you "
+        "remove the last one"
+    )
+
+
+class PasskeysNotSetUp(Conflict):
+    code = "PASSKEYS_NOT_SET_UP"
+    message = (
+        "Passkeys do not work on this server: its PUBLIC_URL must be its https address, "
+        "with a name in place of a number"
+    )
+
+
 class NoOrganisation(Forbidden):
     code = "NO_ORGANISATION"
     message = "Your organisation has been deleted; its owner can still restore it"
@@ -145,10 +227,6 @@ class BeyondOwnPermissions(Forbidden):
 class OwnersOnly(Forbidden):
     code = "OWNERS_ONLY"
     message = "Only an owner can change an admin's role or make somebody an owner"
-
-
-class PasswordWrong(Forbidden):
-    code, message = "PASSWORD_WRONG", "The password is wrong"
 
 
 class EnterprisePlanRequired(Forbidden):

@@ -7,8 +7,12 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
+from tenantry.auth import passkeys, second_factor, second_step, totp
 from tenantry.auth.devices import device_of
+from tenantry.auth.factors import factors_of
 from tenantry.auth.me import end_session, get_me, get_sessions, logout_all, switch_organisation
+from tenantry.auth.proofs import Prover
+from tenantry.auth.second_step import SecondFactorNeeded, first_step_done
 from tenantry.auth.sessions import (
     SignedIn,
     TokenPair,
@@ -118,19 +122,28 @@ async def login(
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
     tokens: NamedDependency[Tokens],
-) -> Reply[SignedIn]:
-    """Opens a session. The answer is the same for an unknown address and a wrong password."""
+    prover: NamedDependency[Prover],
+) -> Reply[SignedIn | SecondFactorNeeded]:
+    """Opens a session. The answer is the same for an unknown address and a wrong password.
+
+    An account with a second factor gets no tokens yet: `data.secondFactor` says what
+    `POST /api/auth/login/second-factor` wants.
+    """
     async with database.system() as connection:
         account = await connection.fetchrow(FIND_ACCOUNT, data.email)
     known = account["password_hash"] if account else None
     right, renewed = await passwords.verify(data.password, known)
     if account is None or not right:
         raise CredentialsInvalid
-    user = account["user_id"]
+    user, device = account["user_id"], device_of(request.scope)
     async with database.system() as connection, connection.transaction():
         if renewed:
             await connection.execute(REPLACE_HASH, user, known, renewed)
-        opened = await open_session(connection, tokens, user, device_of(request.scope))
+        factors = await factors_of(connection, user)
+        if factors.any:
+            step = await first_step_done(connection, prover, user, device, factors)
+            return Reply("Second factor required", step)
+        opened = await open_session(connection, tokens, user, device)
     note_identity(request.scope, user, opened.organisation.id)
     return Reply("Login successful", opened)
 
@@ -201,6 +214,21 @@ router = Router(
         switch_organisation,
         get_sessions,
         end_session,
+        second_step.second_factor,
+        second_step.passkey_options,
+        second_step.passkey_login,
+        second_factor.get_second_factors,
+        second_factor.step_up_options,
+        second_factor.step_up,
+        second_factor.recovery_codes,
+        totp.start_totp,
+        totp.confirm_totp,
+        totp.remove_totp,
+        passkeys.passkey_options,
+        passkeys.add_passkey,
+        passkeys.get_passkeys,
+        passkeys.rename_passkey,
+        passkeys.remove_passkey,
     ],
     tags=["Authentication"],
 )

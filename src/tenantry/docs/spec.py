@@ -221,6 +221,8 @@ def _named(schema: dict[str, Any]) -> str:
     """The document as JSON, its generic schemas called SignedInReply, not Reply_a.b.SignedIn_."""
     text = msgspec.json.encode(schema).decode()
     text = re.sub(r"(Reply|Page)_list_(?:\w+\.)*(\w+)_(?=\")", r"\2List\1", text)
+    one = r"(?:[a-z_]+\.)+([A-Z]\w*?)"
+    text = re.sub(rf"(Reply|Page)_{one}_{one}_(?=\")", r"\2Or\3\1", text)
     text = re.sub(r"(Reply|Page)_(?:\w+\.)*(\w+)_(?=\")", r"\2\1", text)
     return text.replace("NoneTypeReply", "EmptyReply")
 

@@ -7,6 +7,7 @@ import msgspec
 from asyncpg import Record
 
 from tenantry.feed import ActivityType
+from tenantry.realtime.audience import Audience
 from tenantry.realtime.stream import event_of
 from tenantry.realtime.subscriber import (
     ORGANISATION_DELETED,
@@ -14,7 +15,6 @@ from tenantry.realtime.subscriber import (
     Closing,
     Encode,
     Subscriber,
-    Write,
 )
 
 
@@ -25,7 +25,7 @@ class Channel:
 
     def __init__(self, cursor: int) -> None:
         self.cursor = cursor
-        self.live: dict[Encode, dict[Subscriber, Write]] = {}
+        self.live: dict[Encode, Audience] = {}
         self.users: dict[UUID, set[Subscriber]] = {}
         self.size = 0
 
@@ -43,14 +43,15 @@ class Channel:
         if not mine:
             del self.users[subscriber.user_id]
         self.size -= 1
-        if group := self.live.get(subscriber.encode):
-            group.pop(subscriber, None)
+        if audience := self.live.get(subscriber.encode):
+            audience.remove(subscriber)
 
     def go_live(self, subscriber: Subscriber) -> None:
         """From now on it gets what is delivered; it must have everything up to the cursor."""
         assert subscriber.seq == self.cursor
-        subscriber.go_live()
-        self.live.setdefault(subscriber.encode, {})[subscriber] = subscriber.writer()
+        if subscriber.encode not in self.live:
+            self.live[subscriber.encode] = Audience()
+        subscriber.go_live(self.live[subscriber.encode])
 
     def deliver(self, rows: Sequence[Record]) -> None:
         """Send these events, which follow the cursor, to whoever is live.
@@ -78,10 +79,8 @@ class Channel:
         if not rows:
             return
         events = [event_of(row) for row in rows]
-        for encode, group in self.live.items():
-            data = encode(events)
-            for write in list(group.values()):  # one that is full leaves as it is written to
-                write(data)
+        for encode, audience in self.live.items():
+            audience.send(encode(events))
 
 
 def _close(leaving: Iterable[Subscriber], closing: Closing, seq: int) -> None:
