@@ -13,6 +13,7 @@ from tenantry.auth.factors import factors_of
 from tenantry.auth.me import end_session, get_me, get_sessions, logout_all, switch_organisation
 from tenantry.auth.proofs import Prover
 from tenantry.auth.second_step import SecondFactorNeeded, first_step_done
+from tenantry.auth.privacy import erase_me, export_me
 from tenantry.auth.sessions import (
     SignedIn,
     TokenPair,
@@ -211,6 +212,8 @@ router = Router(
         logout,
         logout_all,
         get_me,
+        export_me,
+        erase_me,
         switch_organisation,
         get_sessions,
         end_session,

@@ -36,6 +36,7 @@ CURRENT_ORGANISATION = (
 SECRETS = {
     "users": ["password_hash"],
     "invites": ["token_hash"],
+    "deletions": ["token_hash"],
     "tickets": ["token_hash"],
     "sessions": ["id"],
     "refresh_families": ["id", "refresh_hash", "previous_hash"],

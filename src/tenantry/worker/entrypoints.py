@@ -14,6 +14,7 @@ from tenantry.worker.letters import Letters
 from tenantry.worker.retries import Permanent
 
 SWEEP = "SELECT tenantry.sweep()"
+PURGE = "SELECT tenantry.purge_organisations()"
 
 
 class Work:
@@ -39,6 +40,8 @@ async def send_mail(work: Work, job: Job) -> None:
 async def sweep(work: Work, _: Schedule) -> None:
     async with work.database.system() as connection:
         await connection.execute(SWEEP)
+        while await connection.fetchval(PURGE):  # a few at a time
+            pass
 
 
 ENTRYPOINTS: dict[str, Callable[[Work, Job], Awaitable[None]]] = {
