@@ -62,15 +62,20 @@ async def passkeys_of(connection: Connection, user: UUID) -> Sequence[Record]:
     return await connection.fetch(PASSKEYS_OF, user)
 
 
+async def locked(person: Person) -> LockedFactors:
+    """The person's factors, which stay so until the transaction's end."""
+    row = await person.connection.fetchrow(LOCK, person.user_id, person.session_id)
+    assert row is not None, "one row, of whomever"
+    return row_of(LockedFactors)(row)
+
+
 async def lock_factors(person: Person) -> LockedFactors:
-    """The person's factors, which stay so until the transaction's end.
+    """The same, for changing them.
 
     Raises:
         StepUpRequired: there are some, and this session has given none of them.
     """
-    row = await person.connection.fetchrow(LOCK, person.user_id, person.session_id)
-    assert row is not None, "one row, of whomever"
-    factors = row_of(LockedFactors)(row)
+    factors = await locked(person)
     if factors.any and not factors.strong:
         raise StepUpRequired
     return factors

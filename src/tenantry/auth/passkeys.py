@@ -173,8 +173,8 @@ async def add_passkey(
             raise PasskeyRefused
         passkey = uuid7()
         async with connection.transaction():
-            await close_challenge(connection, challenge)
             before = await lock_factors(person)
+            await close_challenge(connection, challenge)
             if before.passkeys >= MOST:
                 raise TooManyPasskeys
             if not await connection.fetchval(

@@ -14,7 +14,7 @@ from tenantry.auth.challenges import NoChallenge, Purpose, close_challenge, try_
 from tenantry.auth.codes import recovery_hash, step_of
 from tenantry.auth.credentials import Credential, challenge_in, from_base64url
 from tenantry.auth.devices import Device
-from tenantry.auth.factors import STRENGTHEN, factors_of
+from tenantry.auth.factors import STRENGTHEN, locked
 from tenantry.auth.relying_party import RelyingParty
 from tenantry.auth.vault import Vault, VaultError
 from tenantry.db.pool import Connection
@@ -107,8 +107,6 @@ class Prover:
         """
         proof.require_one()
         connection, challenge = person.connection, None
-        if not (await factors_of(connection, person.user_id)).any:
-            raise NoSecondFactor
         try:
             if proof.credential is not None:
                 challenge = challenge_in(proof.credential)
@@ -116,6 +114,9 @@ class Prover:
                     connection, challenge, Purpose.STEP_UP, device, session=person.session_id
                 )
             async with connection.transaction():
+                # The person first, as everybody does who changes factors.
+                if not (await locked(person)).any:
+                    raise NoSecondFactor
                 if not await self.use(connection, person.user_id, proof, challenge):
                     log.warning(
                         "a second factor was wrong", user=person.user_id, client=device.address
