@@ -202,7 +202,7 @@ def settings(database_url: str, folder: Path, connections: int) -> dict[str, str
 
 
 async def measure(owner_url: str, folder: Path, scale: Scale, bun: Path | None) -> list[Figure]:
-    url = await schema.prepare(owner_url, secret=secrets.token_hex(), say=console.print)
+    url = (await schema.prepare(owner_url, secret=secrets.token_hex(), say=console.print)).runtime
     organisations = await seed(owner_url, 1 + max(scale.organisations, scale.busy))
     async with (
         writing(owner_url, to_disk=False) as writers,

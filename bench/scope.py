@@ -101,7 +101,7 @@ async def measure(operation: Operation) -> tuple[float, float]:
 
 
 async def run(owner_url: str) -> None:
-    url = await schema.prepare(owner_url, secret="bench", say=print)
+    url = (await schema.prepare(owner_url, secret="bench", say=print)).runtime
     owner = await asyncpg.connect(owner_url)
     await owner.execute(SEED)
     row = await owner.fetchrow(

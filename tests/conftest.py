@@ -96,7 +96,7 @@ async def database_of_its_own(cluster: str) -> AsyncIterator[str]:
         yield of_database(cluster, name)
     finally:
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await connection.execute(f"DROP ROLE IF EXISTS {name}_runtime")
+        await connection.execute(f"DROP ROLE IF EXISTS {name}_runtime, {name}_worker")
         await connection.close()
 
 
@@ -110,7 +110,7 @@ async def owner_url(cluster: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def runtime_url(owner_url: str) -> str:
     """The URL with which a server works on the test's database."""
-    return await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
+    return (await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)).runtime
 
 
 @pytest.fixture
@@ -185,8 +185,8 @@ async def fresh(serve: Serve) -> Api:
 async def shared_server(cluster: str) -> AsyncIterator[str]:
     """The URL of a server that tests share: organisations keep them apart, as they promise."""
     async with database_of_its_own(cluster) as owner_url:
-        url = await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
-        async with serving(make_settings(url)) as server_url:
+        logins = await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
+        async with serving(make_settings(logins.runtime)) as server_url:
             yield server_url
 
 

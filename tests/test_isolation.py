@@ -20,7 +20,7 @@ Db: TypeAlias = "Connection[Record]"
 
 
 # What handlers are given by the server.
-DEPENDENCIES = ["tenant", "person", "database", "hub", "tokens", "passwords", "settings"]
+DEPENDENCIES = ["tenant", "person", "mail", "database", "hub", "tokens", "passwords", "settings"]
 
 
 async def enter(connection: Db, organisation: str) -> None:

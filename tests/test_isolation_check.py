@@ -121,6 +121,24 @@ async def test_finds_nothing_wrong_with_the_migrations(owner: Db, runtime: Db) -
         ("ALTER ROLE {login} CREATEROLE", "{login}", "may create roles"),
         ("GRANT pg_read_all_data TO {login}", "{login}", "is a member of pg_read_all_data"),
         ("GRANT tenantry_door TO {login}", "{login}", "is a member of tenantry_door"),
+        ("GRANT tenantry_worker TO {login}", "{login}", "is a member of tenantry_worker"),
+        (
+            "GRANT SELECT ON tenantry_jobs.pgqueuer TO {login}",
+            "tenantry_jobs.pgqueuer",
+            "no forced",
+        ),
+        ("GRANT SELECT (id) ON users TO {worker}", "public.users", "the worker's business"),
+        ("GRANT DELETE ON invites TO tenantry_worker", "public.invites", "the worker's business"),
+        ("ALTER ROLE {worker} BYPASSRLS", "{worker}", "has BYPASSRLS"),
+        ("GRANT tenantry_runtime TO {worker}", "{worker}", "is a member of tenantry_runtime"),
+        (
+            """CREATE FUNCTION leak() RETURNS SETOF users LANGUAGE sql SECURITY DEFINER
+                   RETURN NULL::users;
+               REVOKE EXECUTE ON FUNCTION leak() FROM PUBLIC;
+               GRANT EXECUTE ON FUNCTION leak() TO {worker}""",
+            "leak()",
+            "{worker} may call it",
+        ),
     ],
 )
 async def test_names_the_table_or_role(
@@ -128,8 +146,9 @@ async def test_names_the_table_or_role(
 ) -> None:
     login = await runtime.fetchval("SELECT current_user")
     database = await owner.fetchval("SELECT current_database()")
-    await owner.execute(damage.format(login=login, database=database))
+    names = {"login": login, "database": database, "worker": f"{database}_worker"}
+    await owner.execute(damage.format(**names))
     faults = await isolation.faults(owner)
-    matching = [fault for fault in faults if problem in fault.problem]
-    assert what.format(login=login) in {fault.what for fault in matching}, faults
+    matching = [fault for fault in faults if problem.format(**names) in fault.problem]
+    assert what.format(**names) in {fault.what for fault in matching}, faults
     assert all(fault.mend for fault in faults)

@@ -28,7 +28,9 @@ async def test_is_migrated_and_served_with_an_owners_rights(own_cluster: str) ->
     await superuser.execute("CREATE DATABASE house OWNER landlord")
     await superuser.close()
     owner_url = of_database(own_cluster, "house").replace("//postgres@", "//landlord@")
-    runtime_url = await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
+    runtime_url = (
+        await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
+    ).runtime
     assert "//house_runtime:" in runtime_url
 
     async with serving(make_settings(runtime_url)) as url, Api(url) as api:
@@ -41,14 +43,16 @@ async def test_is_migrated_and_served_with_an_owners_rights(own_cluster: str) ->
     owner = await asyncpg.connect(owner_url)
     assert await isolation.faults(owner) == []
     # Forced row-level security binds the owner too, who here is a member of the doors' role.
-    again = await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
+    again = (await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)).runtime
     assert again == runtime_url
     await owner.close()
 
 
 async def test_takes_the_runtime_logins_password_and_no_other(own_cluster: str) -> None:
     """By a rule that asks for passwords, as the embedded database does not by itself."""
-    runtime_url = await schema.prepare(own_cluster, secret=REFRESH_SECRET, say=lambda _: None)
+    runtime_url = (
+        await schema.prepare(own_cluster, secret=REFRESH_SECRET, say=lambda _: None)
+    ).runtime
     wrong_url = runtime_url.replace("_runtime:", "_runtime:x")
     superuser = await asyncpg.connect(own_cluster)
     rules = Path(await superuser.fetchval("SHOW hba_file"))

@@ -44,7 +44,7 @@ def own_cluster() -> Iterator[Cluster]:
 @pytest.fixture
 async def api(own_cluster: Cluster) -> AsyncIterator[Api]:
     url = own_cluster.start()
-    runtime_url = await schema.prepare(url, secret=REFRESH_SECRET, say=lambda _: None)
+    runtime_url = (await schema.prepare(url, secret=REFRESH_SECRET, say=lambda _: None)).runtime
     async with serving(make_settings(runtime_url)) as server, Api(server) as client:
         yield client
 

@@ -98,6 +98,11 @@ def test_the_command_line_wins() -> None:
         ("TRUSTED_PROXIES", "proxy", "addresses or networks such as 10.0.0.0/8"),
         ("CORS_ORIGINS", "*", "origins such as https://app.example.com"),
         ("CORS_ORIGINS", "https://a.example/path", "origins such as"),
+        ("SMTP_URL", "mail.example.com", "SMTP_URL must be a URL such as smtp://user:password@"),
+        ("SMTP_URL", "smtp://host:port", "SMTP_URL must be a URL such as"),
+        ("SMTP_URL", "smtp://user@host", "with both a user and a password or neither"),
+        ("MAIL_FROM", "Example", "an address such as Example <no-reply@example.com>"),
+        ("MAIL_TEMPLATES", "/not/there", "MAIL_TEMPLATES must be a folder that is there"),
         ("TENANTRY_DATE", "x", "TENANTRY_DATE is no setting of Tenantry"),
     ],
 )
@@ -112,6 +117,18 @@ def test_all_problems_are_said_at_once_and_no_secret_is_shown() -> None:
         load({"PORT": "x", "WORKERS": "x", "DATABASE_URL": "mysql://root:hunter2@host/db"})
     assert len(error.value.problems) == 3
     assert "hunter2" not in str(error.value)
+
+
+def test_mail_needs_a_sender_and_an_address_for_its_links() -> None:
+    with pytest.raises(SettingsError) as error:
+        load({"SMTP_URL": "smtp://localhost:1025"})
+    assert [problem.split()[0] for problem in error.value.problems] == ["MAIL_FROM", "PUBLIC_URL"]
+    whole = {
+        "SMTP_URL": "smtps://user:pass%40word@mail.example.com",
+        "MAIL_FROM": "Example <no-reply@example.com>",
+        "PUBLIC_URL": "https://example.com",
+    }
+    assert load(whole).mail_from == whole["MAIL_FROM"]
 
 
 @pytest.mark.parametrize(

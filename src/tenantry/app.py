@@ -39,6 +39,7 @@ from tenantry.errors import (
 )
 from tenantry.health import health, ready
 from tenantry.inputs import field_errors
+from tenantry.mail import Mail
 from tenantry.organisations.routes import router as organisations
 from tenantry.passwords import Passwords
 from tenantry.ratelimit import RateLimiter
@@ -77,6 +78,7 @@ def create_app(config: Settings) -> asgi.App:
     wake = RedisWake(config.redis_url) if config.redis_url else None
     database = Database(config.database_url, wake.publish if wake else None)
     tokens = Tokens(config)
+    mail = Mail(config)
     passwords = Passwords(config.password_min_length)
     hub = Hub(database, config)
     heartbeat = Heartbeat()
@@ -102,6 +104,7 @@ def create_app(config: Settings) -> asgi.App:
     dependencies = {
         "database": Provide(lambda: database, sync_to_thread=False),
         "hub": Provide(lambda: hub, sync_to_thread=False),
+        "mail": Provide(lambda: mail, sync_to_thread=False),
         "passwords": Provide(lambda: passwords, sync_to_thread=False),
         "person": Provide(provide_person, sync_to_thread=False),
         "settings": Provide(lambda: config, sync_to_thread=False),

@@ -1,7 +1,7 @@
 """The server: prepares the database and the secrets, then serves.
 
 The processes that serve get what they need by their environment: the runtime role's DATABASE_URL,
-never the owner's.
+never the owner's or the worker's.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from types import FrameType
 from typing import Any
@@ -21,9 +21,11 @@ from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 
 from tenantry.db import embedded, schema
+from tenantry.mail import Mail
 from tenantry.protocols import BoundedHttpProtocol
 from tenantry.realtime.websocket import WebSocketProtocol
 from tenantry.settings import Settings, require_secrets
+from tenantry.supervision import Worker
 
 SHUTDOWN_PATIENCE = 10  # seconds that requests under way are given to end
 MAX_MESSAGE = 64 * 1024  # bytes of a WebSocket message from a client
@@ -34,8 +36,12 @@ class AddressError(Exception):
 
 
 @contextmanager
-def prepared(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings]:
+def prepared(
+    settings: Settings, say: Callable[[str], None]
+) -> Iterator[tuple[Settings, str | None]]:
     """Settings that can be served with: secrets there, database up, migrated, as its runtime role.
+
+    And the URL of the worker's role, where that is known.
 
     Raises:
         SettingsError: production without good secrets.
@@ -43,17 +49,14 @@ def prepared(settings: Settings, say: Callable[[str], None]) -> Iterator[Setting
         SchemaError: the database cannot be reached, or not migrated.
     """
     with ExitStack() as stack:
-        if settings.production:
-            require_secrets(settings)
-        else:
-            settings = _with_development_secrets(settings)
+        settings = with_secrets(settings)
         owner_url = settings.database_url
         if owner_url is None:
             stack.enter_context(embedded.hold(settings.data))
             say(f"Starting PostgreSQL in {settings.data} …")
             owner_url = stack.enter_context(embedded.running(settings.data))
-        url = asyncio.run(schema.prepare(owner_url, secret=settings.jwt_refresh_secret, say=say))
-        yield replace(settings, database_url=url)
+        logins = asyncio.run(schema.prepare(owner_url, secret=settings.jwt_refresh_secret, say=say))
+        yield replace(settings, database_url=logins.runtime), logins.worker
 
 
 def serve(settings: Settings, host: str, say: Callable[[str], None]) -> None:
@@ -65,11 +68,17 @@ def serve(settings: Settings, host: str, say: Callable[[str], None]) -> None:
     # the embedded database is stopped on the way out.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with listening(host, settings.port) as listener, prepared(settings, say) as ready:
+        with (
+            listening(host, settings.port) as listener,
+            prepared(settings, say) as (ready, worker_url),
+        ):
+            port = listener.getsockname()[1]
             os.environ.update(
                 DATABASE_URL=str(ready.database_url),
                 JWT_ACCESS_SECRET=ready.jwt_access_secret,
                 JWT_REFRESH_SECRET=ready.jwt_refresh_secret,
+                PORT=str(port),
+                TENANTRY_DATA=str(ready.data),
             )
             config = uvicorn.Config(
                 "tenantry.app:from_environment",
@@ -77,17 +86,31 @@ def serve(settings: Settings, host: str, say: Callable[[str], None]) -> None:
                 workers=ready.workers,
                 **uvicorn_options(ready),
             )
-            address = f"http://{_shown(host)}:{listener.getsockname()[1]}"
+            address = f"http://{_shown(host)}:{port}"
             say(f"Serving on {address} – the documentation is at {address}/docs")
-            if ready.workers > 1:
-                if ready.redis_url is None:
-                    say("Each worker counts rate limits for itself; set REDIS_URL to share them.")
-                Multiprocess(config, sockets=[listener]).run()
-            else:
-                Server(config).run(sockets=[listener])
+            with _worker(ready, worker_url, say):
+                if ready.workers > 1:
+                    if ready.redis_url is None:
+                        say("Each process counts rate limits for itself; REDIS_URL shares them.")
+                    Multiprocess(config, sockets=[listener]).run()
+                else:
+                    Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
         pass
     say("Stopped.")
+
+
+def _worker(
+    ready: Settings, url: str | None, say: Callable[[str], None]
+) -> AbstractContextManager[object]:
+    if url:
+        return Worker(url, say)
+    if Mail(ready).sends:
+        say(
+            "DATABASE_URL is not the owner's, so no worker is started: "
+            "mail waits in the queue for `tenantry work`."
+        )
+    return nullcontext()
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -135,8 +158,15 @@ def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _with_development_secrets(settings: Settings) -> Settings:
-    """Secrets made once and kept in the data folder, for those that are not set."""
+def with_secrets(settings: Settings) -> Settings:
+    """The settings with secrets; in development they are made once, and kept in the data folder.
+
+    Raises:
+        SettingsError: production without good secrets.
+    """
+    if settings.production:
+        require_secrets(settings)
+        return settings
     if settings.jwt_access_secret and settings.jwt_refresh_secret:
         return settings
     file = settings.data / "secrets.json"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -99,6 +100,33 @@ def _networks(value: str) -> tuple[str, ...]:
     return networks
 
 
+def _smtp_url(value: str) -> str:
+    wrong = "a URL such as smtp://user:password@mail.example.com:587 or smtps://…"
+    try:
+        parts = urlsplit(value)
+        known = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
+    except ValueError:
+        raise ValueError(wrong) from None
+    if not known or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(wrong)
+    if bool(parts.username) != bool(parts.password):
+        raise ValueError(f"{wrong}, with both a user and a password or neither")
+    return value
+
+
+def _sender(value: str) -> str:
+    name, address = parseaddr(value)
+    if not re.fullmatch(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w.-]+", address, re.ASCII) or "\n" in name:
+        raise ValueError("an address such as Example <no-reply@example.com>")
+    return value
+
+
+def _folder(value: str) -> Path:
+    if not Path(value).is_dir():
+        raise ValueError("a folder that is there")
+    return Path(value)
+
+
 def _variable(
     name: str, default: Any, read: Callable[[str], Any], about: str, *, secret: bool = False
 ) -> Any:
@@ -136,11 +164,24 @@ class Settings:
         "Redis or Valkey, to share rate limits and wake-ups between processes and nodes",
         secret=True,
     )
+    smtp_url: str | None = _variable(
+        "SMTP_URL",
+        None,
+        _smtp_url,
+        "the server that mail leaves by, as smtp://user:password@host:587 or smtps://…",
+        secret=True,
+    )
+    mail_from: str | None = _variable(
+        "MAIL_FROM", None, _sender, "who mail is from, as Example <no-reply@example.com>"
+    )
+    mail_templates: Path | None = _variable(
+        "MAIL_TEMPLATES", None, _folder, "a folder with mail templates in place of Tenantry's own"
+    )
     data: Path = _variable(
         "TENANTRY_DATA",
         Path(".tenantry"),
         Path,
-        "the folder of the embedded database and the development secrets",
+        "the folder of the embedded database, the development secrets and mailbox",
     )
     jwt_access_secret: str = _variable(
         "JWT_ACCESS_SECRET",
@@ -256,9 +297,18 @@ def load(environment: Mapping[str, str], **overrides: object) -> Settings:
         except ValueError as error:
             shown = "" if item.metadata["secret"] else f", not {raw!r}"
             problems.append(f"{item.metadata['name']} must be {error}{shown}.")
+    values.update({name: value for name, value in overrides.items() if value is not None})
+    if values.get("smtp_url"):
+        problems += [
+            f"{name} is not set, and mail by SMTP_URL needs it: {why}."
+            for field_name, name, why in (
+                ("mail_from", "MAIL_FROM", "who it is from, as Example <no-reply@example.com>"),
+                ("public_url", "PUBLIC_URL", "where its links lead, as https://example.com"),
+            )
+            if not environment.get(name, "").strip() and field_name not in values
+        ]
     if problems:
         raise SettingsError(problems)
-    values.update({name: value for name, value in overrides.items() if value is not None})
     return Settings(**values)
 
 

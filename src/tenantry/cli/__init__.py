@@ -1,4 +1,4 @@
-"""The command line: `tenantry serve`, `migrate`, `check`, `demo`; a file each."""
+"""The command line: `tenantry serve`, `work`, `mail`, `migrate`, `check`, `demo`; a file each."""
 
 import importlib
 
@@ -6,7 +6,7 @@ import rich_click as click
 
 from tenantry import __version__
 
-COMMANDS = ("serve", "migrate", "check", "demo")
+COMMANDS = ("serve", "work", "mail", "migrate", "check", "demo")
 
 
 class Commands(click.RichGroup):

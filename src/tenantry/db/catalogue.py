@@ -1,4 +1,4 @@
-"""What the isolation check asks of PostgreSQL's catalogue. $1 is the runtime role or its oid.
+"""What the isolation check asks of PostgreSQL's catalogue. $1 is the role it is about, or its oid.
 
 Tables are always named with their schema.
 """
@@ -64,7 +64,7 @@ SELECT format('%I.%I', n.nspname, c.relname) AS name,
 """
 
 ROLES = """
--- The runtime role, the logins that are its members and may connect to this database, and what
+-- A role of ours, the logins that are its members and may connect to this database, and what
 -- each could do beyond its rights.
 SELECT r.oid, r.rolname AS name, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolreplication,
        ARRAY(SELECT o.rolname FROM pg_roles o
@@ -133,8 +133,23 @@ SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind::text AS kind
  ORDER BY 1
 """
 
+BEYOND_THE_QUEUE = """
+-- Relations other than the queue's that the worker's role has any right on.
+SELECT format('%I.%I', n.nspname, c.relname) AS name
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'tenantry_jobs')
+   AND n.nspname NOT LIKE 'pg\\_toast%'
+   AND c.relname <> 'alembic_version'
+   AND (has_table_privilege($1::oid, c.oid,
+                            'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+        OR has_any_column_privilege($1::oid, c.oid, 'SELECT, INSERT, UPDATE, REFERENCES'))
+ ORDER BY 1
+"""
+
 FUNCTIONS = """
--- SECURITY DEFINER functions that the runtime role may call.
+-- SECURITY DEFINER functions that the role may call.
 SELECT p.oid::regprocedure::text AS name,
        o.rolname AS owner,
        EXISTS (SELECT FROM unnest(p.proconfig) AS setting (text)

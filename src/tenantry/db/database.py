@@ -21,7 +21,6 @@ POOL_SIZE = 10
 
 # Limits that the database itself holds, so that one statement cannot keep the others out.
 SERVER_SETTINGS = {
-    "application_name": "tenantry",
     "search_path": "public",
     "timezone": "UTC",
     "jit": "off",
@@ -63,12 +62,19 @@ def unreachable(error: BaseException) -> bool:
 class Database:
     """The connections of one process, given out in two scopes: `enter` … `release`, `system`."""
 
-    def __init__(self, url: str, tell: Callable[[Iterable[UUID]], None] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        tell: Callable[[Iterable[UUID]], None] | None = None,
+        *,
+        application: str = "tenantry",
+    ) -> None:
         """`tell` is given the organisations in which a scope has recorded something; without
         it, the database itself notifies.
         """
         self._tell = tell
-        self._pool = Pool(url, POOL_SIZE, SERVER_SETTINGS, collects_news=tell is not None)
+        named = {**SERVER_SETTINGS, "application_name": application}
+        self._pool = Pool(url, POOL_SIZE, named, collects_news=tell is not None)
 
     async def close(self) -> None:
         await self._pool.close()

@@ -8,7 +8,8 @@ A tenant table is one with an organisation_id, and organisations itself. What is
 - every other table that the runtime role may use has forced policies that ask for the entered
   organisation, and it may not read what only the doors read (`SECRETS`);
 - the runtime role, and every login that is its member, has no power, right, view or function that
-  leads around a policy; and the function that policies ask is the migrations' own.
+  leads around a policy; and the function that policies ask is the migrations' own;
+- the worker's role, likewise, has rights on the queue and the doors only.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from tenantry.db import catalogue
 from tenantry.db.pool import DriverConnection
 
 RUNTIME = "tenantry_runtime"
+WORKER = "tenantry_worker"
 DOOR = "tenantry_door"
 
 # What a permissive policy must say, as PostgreSQL prints it.
@@ -59,8 +61,9 @@ async def tenant_tables(connection: DriverConnection) -> list[str]:
 
 async def faults(connection: DriverConnection) -> list[Fault]:
     """Everything that breaks the isolation of this database; nothing, where it stands."""
-    if await connection.fetchval("SELECT to_regrole($1)", RUNTIME) is None:
-        return [Fault("the database", "has no Tenantry schema", "run `tenantry migrate`")]
+    for needed in (RUNTIME, WORKER):
+        if await connection.fetchval("SELECT to_regrole($1)", needed) is None:
+            return [Fault("the database", f"has no role {needed}", "run `tenantry migrate`")]
     roles = await connection.fetch(catalogue.ROLES, RUNTIME)
     names = [role["name"] for role in roles]
     policies = await connection.fetch(catalogue.POLICIES, names)
@@ -93,6 +96,18 @@ async def faults(connection: DriverConnection) -> list[Fault]:
     for role in roles:
         found += _role_faults(role)
         found += await _right_faults(connection, role)
+        found += await _function_faults(connection, role)
+    for role in await connection.fetch(catalogue.ROLES, WORKER):
+        found += _role_faults(role)
+        found += [
+            Fault(
+                row["name"],
+                f"{role['name']} can use it, and the worker's business is the queue",
+                f"REVOKE ALL ON {row['name']} FROM {role['name']}, PUBLIC",
+            )
+            for row in await connection.fetch(catalogue.BEYOND_THE_QUEUE, role["oid"])
+        ]
+        found += await _function_faults(connection, role)
     return list(dict.fromkeys(found))
 
 
@@ -245,7 +260,13 @@ async def _right_faults(connection: DriverConnection, login: Record) -> list[Fau
             catalogue.SECRET_COLUMNS, oid, [one[0] for one in secrets], [one[1] for one in secrets]
         )
     ]
-    for row in await connection.fetch(catalogue.FUNCTIONS, oid):
+    return found
+
+
+async def _function_faults(connection: DriverConnection, login: Record) -> list[Fault]:
+    role = login["name"]
+    found = []
+    for row in await connection.fetch(catalogue.FUNCTIONS, login["oid"]):
         if row["owner"] != DOOR:
             found.append(
                 Fault(

@@ -1,4 +1,4 @@
-"""Which schema a database has, and the login that the server works with."""
+"""Which schema a database has, and the logins that the server and its worker work with."""
 
 import asyncio
 import base64
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
@@ -26,6 +27,21 @@ REFUSALS = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatal
 PATIENCE = 30.0  # seconds that a database may take to start
 
 
+IS_WORKER = """
+SELECT EXISTS (SELECT FROM pg_roles AS me, pg_roles AS worker
+                WHERE me.rolname = current_user AND NOT me.rolsuper
+                  AND worker.rolname = 'tenantry_worker'
+                  AND pg_has_role(me.oid, worker.oid, 'USAGE'))
+"""
+
+
+class Logins(NamedTuple):
+    """The URLs to work with; there is no worker's where the owner's was not known."""
+
+    runtime: str
+    worker: str | None
+
+
 class SchemaError(Exception):
     """The database cannot be served as it is; the message says what to do."""
 
@@ -38,13 +54,14 @@ async def version(connection: DriverConnection) -> str | None:
     return found
 
 
-async def prepare(owner_url: str, *, secret: str, say: Callable[[str], None]) -> str:
-    """Bring the database to this version's schema; gives the URL that the server works with.
+async def prepare(owner_url: str, *, secret: str, say: Callable[[str], None]) -> Logins:
+    """Bring the database to this version's schema; gives the URLs to work with.
 
-    With the owner's URL that is a login role of this database, `<database>_runtime`, made here as
-    a member of tenantry_runtime. A URL that is such a role's already is given back as it is, and
-    the schema must have been migrated. `secret` keys the login's password, together with the
-    owner's. A database that is still starting is waited for.
+    With the owner's URL those are login roles of this database, `<database>_runtime` and
+    `<database>_worker`, made here as members of tenantry_runtime and tenantry_worker. A URL that
+    is the runtime's already is given back as it is, and the schema must have been migrated.
+    `secret` keys the logins' passwords, together with the owner's. A database that is still
+    starting is waited for.
 
     Raises:
         SchemaError: there is nothing that can be served.
@@ -52,9 +69,33 @@ async def prepare(owner_url: str, *, secret: str, say: Callable[[str], None]) ->
     await bring_up_to_date(owner_url, say=say, patience=PATIENCE)
     connection = await connect(owner_url)
     try:
-        if await _is_owner(connection):
-            return await _ensure_login(connection, owner_url, secret)
-        return owner_url
+        if not await _is_owner(connection):
+            return Logins(owner_url, None)
+        # The nodes of one database may start together.
+        await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
+        return Logins(
+            await _ensure_login(connection, owner_url, secret, "runtime"),
+            await _ensure_login(connection, owner_url, secret, "worker"),
+        )
+    finally:
+        await connection.close()
+
+
+async def require_worker(url: str) -> None:
+    """Check that the URL is a worker's, on this version's schema. Raises `SchemaError`."""
+    connection = await connect(url)
+    try:
+        if not await connection.fetchval(IS_WORKER):
+            raise SchemaError(
+                "DATABASE_URL must be that of a worker's role, which has rights on the queue only. "
+                "Make one: CREATE ROLE … LOGIN PASSWORD '…' IN ROLE tenantry_worker."
+            )
+        found = await version(connection)
+        if found != HEAD:
+            raise SchemaError(
+                f"The database's schema is at {found or 'nothing'}, and this worker needs {HEAD}. "
+                "Run `tenantry migrate` with the owner's DATABASE_URL."
+            )
     finally:
         await connection.close()
 
@@ -131,23 +172,22 @@ async def _is_owner(connection: DriverConnection) -> bool:
     return owner
 
 
-async def _ensure_login(connection: DriverConnection, owner_url: str, secret: str) -> str:
-    """Make the database's runtime login, or bring its password up to date; gives its URL."""
+async def _ensure_login(
+    connection: DriverConnection, owner_url: str, secret: str, kind: str
+) -> str:
+    """Make the database's login of this kind, or bring its password up to date; gives its URL."""
     database: str = await connection.fetchval("SELECT current_database()")
-    login = f"{database[:55]}_runtime"
+    login = f"{database[:55]}_{kind}"
     parts = urlsplit(owner_url)
     key = f"{secret}\n{parts.password or ''}".encode()
-    password = hmac.new(key, f"tenantry runtime {database}".encode(), hashlib.sha256).hexdigest()
-    # The nodes of one database may start together.
-    await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
+    password = hmac.new(key, f"tenantry {kind} {database}".encode(), hashlib.sha256).hexdigest()
     quoted = await _quoted(connection, login)
     if not await connection.fetchval("SELECT to_regrole($1)", quoted):
-        await connection.execute(f"CREATE ROLE {quoted} LOGIN IN ROLE tenantry_runtime")
+        await connection.execute(f"CREATE ROLE {quoted} LOGIN IN ROLE tenantry_{kind}")
     await connection.execute(f"ALTER ROLE {quoted} PASSWORD '{_scram_verifier(password)}'")
     await connection.execute(
         f"GRANT CONNECT ON DATABASE {await _quoted(connection, database)} TO {quoted}"
     )
-    await connection.execute("SELECT pg_advisory_unlock($1)", ADVISORY_LOCK)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{quote(login)}:{password}@{host}"))
 

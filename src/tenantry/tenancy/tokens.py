@@ -1,8 +1,9 @@
-"""Access and refresh tokens: JSON Web Tokens (RFC 7519), HS256, a secret each.
+"""Access and refresh tokens: JSON Web Tokens (RFC 7519), HS256, a secret each; links' tokens.
 
 A token says who, which session and which organisation; never what one may do there.
 """
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -79,6 +80,10 @@ class Tokens:
         digest = hmac.digest(self._refresh_secret, claims.id.encode(), "sha256")
         return claims._replace(id=digest.hex())
 
+    def derived(self, purpose: str, nonce: str) -> str:
+        """The token of a link; see `derived_token`."""
+        return derived_token(self._refresh_secret, purpose, nonce)
+
 
 def _verified(key: OctKey, kind: str, token: str) -> tuple[Claims, int]:
     """The claims of a token with the right signature, and when it expires."""
@@ -107,6 +112,21 @@ def _unexpired(claims: Claims, expires: int) -> Claims:
 
 def first_refresh_id() -> str:
     return secrets.token_hex(32)
+
+
+def new_nonce() -> str:
+    """What a link's token is derived from. Worth nothing without the secret."""
+    return secrets.token_urlsafe(24)
+
+
+def derived_token(refresh_secret: bytes, purpose: str, nonce: str) -> str:
+    """The single-use token of a link in a mail.
+
+    The database has its hash, the queue its nonce; only who has the secret can make it.
+    """
+    key = hmac.digest(refresh_secret, b"tenantry link token", "sha256")
+    digest = hmac.digest(key, f"{purpose}\0{nonce}".encode(), "sha256")
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def token_hash(token_id: str) -> bytes:

@@ -1,6 +1,5 @@
 """POST /api/users/invite, POST /api/users/accept-invite."""
 
-import secrets
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -25,6 +24,7 @@ from tenantry.errors import (
 )
 from tenantry.feed import ActivityType
 from tenantry.inputs import Email, Input, Name, NewPassword, Token
+from tenantry.mail import Action, Mail, Template
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
 from tenantry.tenancy.guards import allowed, note_identity
@@ -33,7 +33,7 @@ from tenantry.tenancy.permissions import Permission, Role
 from tenantry.tenancy.plans import Plan
 from tenantry.tenancy.seats import lock_seats
 from tenantry.tenancy.tenant import Tenant
-from tenantry.tenancy.tokens import token_hash
+from tenantry.tenancy.tokens import Tokens, new_nonce, token_hash
 
 LIFETIME = timedelta(hours=24)
 
@@ -70,6 +70,11 @@ ENTER_BY_INVITE = """
 SELECT organisation_id, id, email, role, state, account_exists
   FROM tenantry.enter_by_invite($1)
 """
+INVITER = """
+SELECT users.name AS inviter, organisations.name AS organisation
+  FROM organisations, users
+ WHERE organisations.id = $1 AND users.id = $2
+"""
 ACCEPT = "UPDATE invites SET accepted_at = now() WHERE organisation_id = $1 AND id = $2"
 
 
@@ -88,12 +93,15 @@ class AcceptInviteInput(Input):
 
 
 class Invite(msgspec.Struct, frozen=True, rename="camel"):
-    """An invite as its sender sees it, once: the token is not kept."""
+    """An invite as its sender sees it, once: the token is not kept.
+
+    Where the server sends mail, the token leaves only by mail and is null here.
+    """
 
     id: UUID
     email: str
     role: str
-    token: str
+    token: str | None
     expires_at: datetime
 
 
@@ -114,12 +122,18 @@ class AcceptedInvite(msgspec.Struct, frozen=True, rename="camel"):
     summary="Invite somebody",
     operation_id="inviteMember",
 )
-async def invite(data: JSONBody[InviteInput], tenant: NamedDependency[Tenant]) -> Reply[Invite]:
-    """Makes an invite for an address: a token that works once, for 24 hours.
+async def invite(
+    data: JSONBody[InviteInput],
+    tenant: NamedDependency[Tenant],
+    tokens: NamedDependency[Tokens],
+    mail: NamedDependency[Mail],
+) -> Reply[Invite]:
+    """Makes an invite for an address, and mails it: a token that works once, for 24 hours.
 
     An open invite holds a seat. An expired one is superseded. Sends INVITE_SENT.
     """
-    token, invite_id = secrets.token_urlsafe(32), uuid7()
+    nonce, invite_id = new_nonce(), uuid7()
+    token = tokens.derived(Action.ACCEPT_INVITE, nonce)
     organisation = tenant.organisation_id
     async with tenant.transaction():
         seats = await tenant.lock_seats()
@@ -146,8 +160,21 @@ async def invite(data: JSONBody[InviteInput], tenant: NamedDependency[Tenant]) -
             f"{data.email} was invited as {data.role}",
             {"inviteId": invite_id, "email": data.email, "role": data.role},
         )
+        if mail.sends:
+            named = await tenant.connection.fetchrow(INVITER, organisation, tenant.user_id)
+            assert named is not None
+            await mail.send(
+                tenant.connection,
+                Template.INVITE,
+                data.email,
+                **named,
+                role=data.role,
+                nonce=nonce,
+                expires_at=expires_at,
+            )
+    shown = None if mail.configured else token
     return Reply(
-        "Invite sent successfully", Invite(invite_id, data.email, data.role, token, expires_at)
+        "Invite sent successfully", Invite(invite_id, data.email, data.role, shown, expires_at)
     )
 
 
