@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -102,11 +102,22 @@ def running(
 
 
 def workers(server: Served) -> list[int]:
-    """The worker processes of a server with several."""
+    """The serving processes of a server with several."""
+    return _children(server, lambda command: b"spawn_main" in command)
+
+
+def mail_workers(server: Served) -> list[int]:
+    """The processes that do what the queue holds: one, once it has started."""
+    return _children(server, lambda command: b"tenantry.worker" in command)
+
+
+def _children(server: Served, wanted: Callable[[bytes], bool]) -> list[int]:
     pid = server.process.pid
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    # A child belongs to the thread that started it.
+    found = [file.read_text().split() for file in Path(f"/proc/{pid}/task").glob("*/children")]
     return [
         int(child)
+        for children in found
         for child in children
-        if b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes()
+        if wanted(Path(f"/proc/{child}/cmdline").read_bytes())
     ]

@@ -17,8 +17,8 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 from uuid_utils.compat import uuid4
 
-from tenantry.auth.slugs import MAX_LENGTH, slug_of
 from tenantry.inputs import Email, field_errors
+from tenantry.tenancy.founding import MAX_LENGTH, slug_of
 from tests.api import Api, connect_socket, ok, refused, registration, unique_email
 from tests.conftest import SECRET
 

@@ -198,6 +198,27 @@ class TestCheck:
         assert "Traceback" not in run.stderr
 
 
+class TestLogout:
+    async def test_ends_every_session_of_an_account(self, owner_url: str, folder: Path) -> None:
+        email = unique_email()
+        with serving(environment={"DATABASE_URL": owner_url, **UNLIMITED}, cwd=folder) as server:
+            register(server.url, email)
+            token = ok(login(server.url, email))["accessToken"]
+            run = await asyncio.to_thread(
+                tenantry, "logout", email.upper(), environment={"DATABASE_URL": owner_url}
+            )
+            assert (run.returncode, run.stdout) == (0, "✓ 2 sessions ended.\n")
+            headers = {"authorization": f"Bearer {token}"}
+            answer = httpx.get(f"{server.url}/api/organisations", headers=headers)
+            assert answer.status_code == 401
+            ok(login(server.url, email))
+
+    def test_says_that_there_is_no_such_account(self, owner_url: str) -> None:
+        run = tenantry("logout", "nobody@example.com", environment={"DATABASE_URL": owner_url})
+        assert run.returncode == 1
+        assert "No account has the address nobody@example.com." in run.stderr
+
+
 class TestDemo:
     def test_says_that_no_server_runs(self) -> None:
         run = tenantry("demo", "--url", "http://127.0.0.1:9")
@@ -207,6 +228,6 @@ class TestDemo:
 
 def test_help_names_every_command() -> None:
     run = tenantry("--help")
-    for command in ("serve", "migrate", "check", "demo"):
+    for command in ("serve", "work", "mail", "migrate", "check", "logout", "demo"):
         assert command in run.stdout
         assert tenantry(command, "--help").returncode == 0

@@ -53,7 +53,7 @@ class TestDocument:
             for path, item in spec["paths"].items()
             for method, operation in item.items()
         }
-        assert set(documented) == set(CONTRACT)
+        assert set(CONTRACT) <= set(documented)
         for route, statuses in CONTRACT.items():
             assert statuses <= documented[route], route
 
@@ -77,7 +77,7 @@ class TestDocument:
     async def test_asks_for_a_bearer_token_where_a_guard_stands(self, spec: dict[str, Any]) -> None:
         for path, item in spec["paths"].items():
             for method, operation in item.items():
-                public = {"register", "login", "refresh", "acceptInvite"}
+                public = {"register", "login", "refresh"}
                 public |= {"health", "ready", "docs", "spec", "connect"}
                 guarded = operation["operationId"] not in public
                 assert ("security" in operation) == guarded, f"{method} {path}"

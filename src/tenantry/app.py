@@ -25,6 +25,7 @@ from tenantry import asgi, logs, settings
 from tenantry.activities.routes import router as activities
 from tenantry.auth.routes import router as auth
 from tenantry.db.database import Database, unreachable
+from tenantry.dev.mail import router as development_mail
 from tenantry.docs import routes as docs
 from tenantry.docs.spec import document
 from tenantry.edge import EXPOSED_HEADERS, Edge
@@ -50,7 +51,7 @@ from tenantry.realtime.hub import Hub
 from tenantry.realtime.wake import RedisWake
 from tenantry.reply import ErrorReply, error_reply
 from tenantry.settings import Settings
-from tenantry.tenancy.guards import provide_person, provide_tenant
+from tenantry.tenancy.guards import provide_person, provide_person_or_nobody, provide_tenant
 from tenantry.tenancy.tokens import Tokens
 from tenantry.users.routes import router as users
 
@@ -108,11 +109,12 @@ def create_app(config: Settings) -> asgi.App:
         "passwords": Provide(lambda: passwords, sync_to_thread=False),
         "person": Provide(provide_person, sync_to_thread=False),
         "settings": Provide(lambda: config, sync_to_thread=False),
+        "somebody": Provide(provide_person_or_nobody, sync_to_thread=False),
         "tenant": Provide(provide_tenant, sync_to_thread=False),
         "tokens": Provide(lambda: tokens, sync_to_thread=False),
     }
     application = Litestar(
-        ROUTES,
+        [*ROUTES, development_mail] if mail.sends and not mail.configured else ROUTES,
         lifespan=[lifespan],
         dependencies=dependencies,
         state=State(

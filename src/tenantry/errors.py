@@ -183,6 +183,13 @@ class InviteExpired(Gone):
     code, message = "INVITE_EXPIRED", "Invite has expired"
 
 
+class InviteForSomebodyElse(Forbidden):
+    code = "INVITE_FOR_SOMEBODY_ELSE"
+    message = (
+        "This invite was sent to another address than that of the account you are signed in to"
+    )
+
+
 class CannotRemoveSelf(BadRequest):
     code = "CANNOT_REMOVE_SELF"
     message = "You cannot remove yourself from the organisation"

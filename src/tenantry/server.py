@@ -88,6 +88,8 @@ def serve(settings: Settings, host: str, say: Callable[[str], None]) -> None:
             )
             address = f"http://{_shown(host)}:{port}"
             say(f"Serving on {address} – the documentation is at {address}/docs")
+            if not ready.production and not ready.smtp_url:
+                say(f"What it mails is at {address}/dev/mail")
             with _worker(ready, worker_url, say):
                 if ready.workers > 1:
                     if ready.redis_url is None:

@@ -206,6 +206,12 @@ class Settings:
         _duration,
         "how long a session holds without being used",
     )
+    session_expires_in: timedelta = _variable(
+        "SESSION_EXPIRES_IN",
+        timedelta(days=90),
+        _duration,
+        "how long a session holds at the most, however much it is used",
+    )
     password_min_length: int = _variable(
         "PASSWORD_MIN_LENGTH", 8, _integer(8, 128), "the fewest characters of a new password"
     )

@@ -4,13 +4,14 @@ from functools import cache
 from typing import Annotated
 from uuid import UUID
 
-from litestar import Router, get
+from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from tenantry import feed
 from tenantry.feed import Activity, ActivityType
 from tenantry.reply import Page
+from tenantry.routing import Router
 from tenantry.tenancy.guards import any_member
 from tenantry.tenancy.tenant import Tenant
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from litestar import Request, Router, post
+from litestar import Request, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
 from tenantry.auth.devices import device_of
+from tenantry.auth.me import end_session, get_me, get_sessions, logout_all, switch_organisation
 from tenantry.auth.sessions import (
     SignedIn,
     TokenPair,
@@ -15,7 +16,6 @@ from tenantry.auth.sessions import (
     open_session,
     rotate,
 )
-from tenantry.auth.slugs import slug_of, with_suffix
 from tenantry.db.database import Database
 from tenantry.errors import (
     CredentialsInvalid,
@@ -27,6 +27,8 @@ from tenantry.errors import (
 from tenantry.inputs import Email, Input, Name, NewPassword, OrganisationName, Password, Token
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
+from tenantry.routing import Router
+from tenantry.tenancy.founding import found
 from tenantry.tenancy.guards import note_identity, signed_in
 from tenantry.tenancy.joining import join_as_new
 from tenantry.tenancy.permissions import Role
@@ -35,7 +37,6 @@ from tenantry.tenancy.tokens import TokenError, Tokens
 
 EMAIL_TAKEN = "SELECT user_id FROM tenantry.find_account($1)"
 FIND_ACCOUNT = "SELECT user_id, password_hash FROM tenantry.find_account($1)"
-FOUND_ORGANISATION = "SELECT tenantry.found_organisation($1, $2, $3)"
 REPLACE_HASH = "SELECT tenantry.replace_password_hash($1, $2, $3)"
 
 
@@ -85,11 +86,7 @@ async def register(
     password_hash = await passwords.hash(data.password)
     user, organisation = uuid7(), uuid7()
     async with database.system() as connection, connection.transaction():
-        slug = slug_of(data.organisation_name)
-        while not await connection.fetchval(
-            FOUND_ORGANISATION, organisation, data.organisation_name, slug
-        ):
-            slug = with_suffix(slug_of(data.organisation_name))
+        await found(connection, organisation, data.organisation_name)
         joined = await join_as_new(
             connection,
             organisation,
@@ -193,5 +190,17 @@ async def logout(
 
 
 router = Router(
-    "/api/auth", route_handlers=[register, login, refresh, logout], tags=["Authentication"]
+    "/api/auth",
+    route_handlers=[
+        register,
+        login,
+        refresh,
+        logout,
+        logout_all,
+        get_me,
+        switch_organisation,
+        get_sessions,
+        end_session,
+    ],
+    tags=["Authentication"],
 )

@@ -25,9 +25,9 @@ log = structlog.get_logger()
 GRACE = timedelta(seconds=10)
 
 OPEN = """
-SELECT organisation_id, opened_at FROM tenantry.open_session($1, $2, $3, $4, $5, $6, $7)
+SELECT organisation_id, opened_at FROM tenantry.open_session($1, $2, $3, $4, $5, $6, $7, $8)
 """
-OPEN_FAMILY = "SELECT tenantry.open_family($1, $2, $3, $4, $5, $6)"
+OPEN_FAMILY = "SELECT tenantry.open_family($1, $2, $3, $4, $5, $6, $7)"
 WHO = """
 SELECT users.id, users.name, users.email, memberships.role, memberships.owner,
        organisations.id AS organisation_id, organisations.name AS organisation_name,
@@ -39,7 +39,7 @@ SELECT users.id, users.name, users.email, memberships.role, memberships.owner,
 """
 ROTATE = """
 SELECT outcome, rotated_at
-  FROM tenantry.rotate_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+  FROM tenantry.rotate_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 """
 SESSIONS = """
 SELECT id, device, address, second_factor, created_at, used_at FROM tenantry.sessions_of($1)
@@ -110,6 +110,7 @@ async def open_session(
         user,
         token_hash(refresh_id),
         tokens.refresh_lifetime,
+        tokens.session_lifetime,
         device.name,
         device.address,
         second_factor,
@@ -137,6 +138,7 @@ async def switch(
         organisation,
         token_hash(refresh_id),
         tokens.refresh_lifetime,
+        tokens.session_lifetime,
     )
     if opened_at is None:
         raise NotAMember
@@ -168,6 +170,7 @@ async def rotate(
         token_hash(claims.id),
         token_hash(successor.id),
         tokens.refresh_lifetime,
+        tokens.session_lifetime,
         GRACE,
         device.name,
         device.address,

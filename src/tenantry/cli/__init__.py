@@ -1,4 +1,4 @@
-"""The command line: `tenantry serve`, `work`, `mail`, `migrate`, `check`, `demo`; a file each."""
+"""The command line, a file for each command."""
 
 import importlib
 
@@ -6,7 +6,7 @@ import rich_click as click
 
 from tenantry import __version__
 
-COMMANDS = ("serve", "work", "mail", "migrate", "check", "demo")
+COMMANDS = ("serve", "work", "mail", "migrate", "check", "logout", "demo")
 
 
 class Commands(click.RichGroup):

@@ -37,7 +37,7 @@ from tenantry.errors import (
     Unavailable,
 )
 from tenantry.reply import ErrorReply, error_reply
-from tenantry.tenancy.guards import Allowed, signed_in
+from tenantry.tenancy.guards import Allowed, signed_in, signed_in_or_nobody
 
 DESCRIPTION = """
 The multi-tenant SaaS backend: accounts, organisations, members and invites, plans with seat
@@ -224,8 +224,12 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schema: Any)
     errors: list[type[TenantryError]] = list(handler.opt.get("answers", ()))
     if guards := handler.resolve_guards():
         operation["security"] = [{"bearer": []}]
-        errors += [TokenMissing, TokenInvalid]
-        if signed_in not in guards:
+        if signed_in_or_nobody in guards:
+            operation["security"].append({})
+        else:
+            errors.append(TokenMissing)
+        errors.append(TokenInvalid)
+        if not {signed_in, signed_in_or_nobody}.intersection(guards):
             errors.append(SecondFactorRequired)
         if any(isinstance(guard, Allowed) for guard in guards):
             errors.append(Forbidden)

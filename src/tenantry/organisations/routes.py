@@ -1,21 +1,26 @@
-"""GET /api/organisations, PATCH …/subscription, POST …/broadcast."""
+"""GET and POST /api/organisations, PATCH …/subscription, POST …/broadcast."""
 
 from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
 from asyncpg import Record
-from litestar import Router, get, patch, post
+from litestar import get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
+from uuid_utils.compat import uuid7
 
 from tenantry import feed
 from tenantry.errors import AlreadyOnPlan, SeatsExceeded, TokenInvalid
 from tenantry.feed import Activity, ActivityType
-from tenantry.inputs import Input, Message
+from tenantry.inputs import Input, Message, OrganisationName
 from tenantry.reply import Reply
-from tenantry.tenancy.guards import allowed, any_member
-from tenantry.tenancy.permissions import Permission
+from tenantry.routing import Router
+from tenantry.tenancy.founding import found
+from tenantry.tenancy.guards import allowed, any_member, signed_in
+from tenantry.tenancy.joining import join
+from tenantry.tenancy.permissions import Permission, Role
+from tenantry.tenancy.person import Person
 from tenantry.tenancy.plans import Plan
 from tenantry.tenancy.tenant import Tenant
 
@@ -48,6 +53,13 @@ class Organisation(msgspec.Struct, frozen=True, rename="camel"):
     created_at: datetime
 
 
+class FoundInput(Input):
+    name: OrganisationName
+
+    def __post_init__(self) -> None:
+        self.name = self.name.strip(" ")
+
+
 class SubscriptionInput(Input):
     plan: Plan
 
@@ -60,6 +72,28 @@ class BroadcastInput(Input):
 async def get_organisation(tenant: NamedDependency[Tenant]) -> Reply[Organisation]:
     """The organisation that the token is for."""
     return Reply("Organisation fetched", await _organisation(tenant))
+
+
+@post(
+    "/",
+    guards=[signed_in],
+    summary="Found another organisation",
+    operation_id="foundOrganisation",
+)
+async def found_organisation(
+    data: JSONBody[FoundInput], person: NamedDependency[Person]
+) -> Reply[Organisation]:
+    """Makes an organisation on the FREE plan, which the one asking owns. To work in it, switch."""
+    organisation = uuid7()
+    async with person.connection.transaction():
+        await found(person.connection, organisation, data.name)
+        if not await join(
+            person.connection, organisation, user=person.user_id, role=Role.ADMIN, owner=True
+        ):
+            raise TokenInvalid  # the account was closed a moment ago
+        row = await person.connection.fetchrow(ORGANISATION, organisation)
+    assert row is not None, "it has just been made"
+    return Reply("Organisation created", _made(row))
 
 
 @patch(
@@ -143,6 +177,6 @@ def _made(row: Record) -> Organisation:
 
 router = Router(
     "/api/organisations",
-    route_handlers=[get_organisation, change_subscription, broadcast],
+    route_handlers=[get_organisation, found_organisation, change_subscription, broadcast],
     tags=["Organisations"],
 )

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from litestar import Response, Router, get
+from litestar import Response, get
 
 from tenantry.realtime.events import listen
 from tenantry.realtime.presence import list_present
 from tenantry.realtime.tickets import issue_ticket
+from tenantry.routing import Router
 
 CLIENT = Path(__file__).with_name("client.js")
 

@@ -36,6 +36,12 @@ async def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
     )
 
 
+async def signed_in_or_nobody(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Anybody; who sends a token must be signed in by it, and the handler has a `person` then."""
+    if any(name == b"authorization" for name, _ in connection.scope["headers"]):
+        await signed_in(connection, handler)
+
+
 class Allowed:
     """The guard of a route that needs a permission: `guards=[allowed(Permission.PLAN_CHANGE)]`."""
 
@@ -157,3 +163,8 @@ def provide_tenant(scope: Scope) -> Tenant:
 def provide_person(scope: Scope) -> Person:
     """The dependency `person` of a handler for whoever is signed in."""
     return cast(Person, scope["state"]["tenant"])
+
+
+def provide_person_or_nobody(scope: Scope) -> Person | None:
+    """The same where `signed_in_or_nobody` guards."""
+    return cast(Person | None, scope["state"].get("tenant"))

@@ -45,6 +45,7 @@ class Tokens:
         self._refresh_secret = settings.jwt_refresh_secret.encode()
         self._access_lifetime = settings.jwt_access_expires_in
         self.refresh_lifetime = settings.jwt_refresh_expires_in
+        self.session_lifetime = settings.session_expires_in
         # A signature that was right stays right, and verifying it is a seventh of a request.
         self._verified_access = lru_cache(REMEMBERED)(
             partial(_verified, self._access_key, "access")

@@ -18,7 +18,10 @@ from tenantry.errors import (
     AccountExists,
     AlreadyInvited,
     AlreadyMember,
+    FieldError,
+    Invalid,
     InviteExpired,
+    InviteForSomebodyElse,
     InviteUnknown,
     SeatLimitReached,
 )
@@ -27,9 +30,10 @@ from tenantry.inputs import Email, Input, Name, NewPassword, Token
 from tenantry.mail import Action, Mail, Template
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
-from tenantry.tenancy.guards import allowed, note_identity
-from tenantry.tenancy.joining import join_as_new
+from tenantry.tenancy.guards import allowed, note_identity, signed_in_or_nobody
+from tenantry.tenancy.joining import join, join_as_new
 from tenantry.tenancy.permissions import Permission, Role
+from tenantry.tenancy.person import Person
 from tenantry.tenancy.plans import Plan
 from tenantry.tenancy.seats import lock_seats
 from tenantry.tenancy.tenant import Tenant
@@ -70,6 +74,11 @@ ENTER_BY_INVITE = """
 SELECT organisation_id, id, email, role, state, account_exists
   FROM tenantry.enter_by_invite($1)
 """
+IS_INSIDE = """
+SELECT EXISTS (
+    SELECT FROM memberships
+     WHERE organisation_id = $1 AND user_id = $2 AND removed_at IS NULL)
+"""
 INVITER = """
 SELECT users.name AS inviter, organisations.name AS organisation
   FROM organisations, users
@@ -84,12 +93,14 @@ class InviteInput(Input):
 
 
 class AcceptInviteInput(Input):
+    """`name` and `password` make the account; somebody who is signed in sends the token alone."""
+
     token: Token
-    name: Name
-    password: NewPassword
+    name: Name | None = None
+    password: NewPassword | None = None
 
     def __post_init__(self) -> None:
-        self.name = self.name.strip(" ")
+        self.name = self.name and self.name.strip(" ")
 
 
 class Invite(msgspec.Struct, frozen=True, rename="camel"):
@@ -180,62 +191,110 @@ async def invite(
 
 @post(
     "/accept-invite",
-    public="The invite's token is the permission.",
-    answers=(InviteUnknown, InviteExpired, AccountExists, SeatLimitReached),
+    guards=[signed_in_or_nobody],
+    answers=(
+        InviteUnknown,
+        InviteExpired,
+        InviteForSomebodyElse,
+        AccountExists,
+        AlreadyMember,
+        SeatLimitReached,
+    ),
     summary="Accept an invite",
     operation_id="acceptInvite",
 )
 async def accept_invite(
     request: Request[Any, Any, Any],
     data: JSONBody[AcceptInviteInput],
+    somebody: NamedDependency[Person | None],
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
 ) -> Reply[AcceptedInvite]:
-    """Makes the account of an invited person, who then signs in. Sends USER_JOINED."""
-    passwords.check_new(data.password)
+    """Makes the account of an invited person, who then signs in. Sends USER_JOINED.
+
+    Who has an account already signs in first, and accepts with the token alone; the invite must
+    be for that account's address.
+    """
     hashed = token_hash(data.token)
-    async with database.system() as connection:
-        await _open_invite(connection, hashed)  # so that nobody makes us hash with a made-up token
-    password_hash = await passwords.hash(data.password)
-    async with database.system() as connection, connection.transaction():
-        organisation = (await _open_invite(connection, hashed))["organisation_id"]
-        seats = await lock_seats(connection, organisation)
-        found = await _open_invite(connection, hashed)  # as it is now that we hold the lock
-        if not seats.free():
-            raise _seat_limit_reached(seats.plan)
-        user = uuid7()
+    if somebody is not None:
+        async with somebody.connection.transaction():
+            member = await _accept(somebody.connection, hashed, somebody.user_id)
+    else:
+        name, password = _account_of(data)
+        passwords.check_new(password)
+        async with database.system() as connection:
+            found = await _open_invite(connection, hashed)
+        if found["account_exists"]:
+            raise AccountExists  # before we hash: nobody makes us do that with a made-up token
+        password_hash = await passwords.hash(password)
+        async with database.system() as connection, connection.transaction():
+            member = await _accept(connection, hashed, uuid7(), name, password_hash)
+    note_identity(request.scope, member.id, member.organisation_id)
+    return Reply("Invite accepted successfully", member)
+
+
+def _account_of(data: AcceptInviteInput) -> tuple[str, str]:
+    """The name and password that a new account needs. Raises `Invalid`."""
+    if data.name is None or data.password is None:
+        missing = {"name": data.name, "password": data.password}
+        raise Invalid(
+            fields=tuple(
+                FieldError(field, f"{field} is required, unless you are signed in")
+                for field, value in missing.items()
+                if value is None
+            )
+        )
+    return data.name, data.password
+
+
+async def _accept(
+    connection: Connection,
+    hashed: bytes,
+    user: UUID,
+    name: str | None = None,
+    password_hash: str | None = None,
+) -> AcceptedInvite:
+    """Join by the invite, within the caller's transaction; with a hash, as a new account."""
+    organisation = (await _open_invite(connection, hashed))["organisation_id"]
+    seats = await lock_seats(connection, organisation)
+    found = await _open_invite(connection, hashed)  # as it is now that we hold the lock
+    if not seats.free():
+        raise _seat_limit_reached(seats.plan)
+    if name is not None and password_hash is not None:
         joined = await join_as_new(
             connection,
             organisation,
             user=user,
             email=found["email"],
-            name=data.name,
+            name=name,
             password_hash=password_hash,
             role=found["role"],
         )
         if not joined:
             raise AccountExists
-        await connection.execute(ACCEPT, organisation, found["id"])
-        await feed.record(
-            connection,
-            ActivityType.INVITE_ACCEPTED,
-            f"{data.name} accepted the invite",
-            {"inviteId": found["id"], "email": found["email"], "role": found["role"]},
-            actor=user,
-        )
-    note_identity(request.scope, user, organisation)
-    member = AcceptedInvite(user, data.name, found["email"], found["role"], organisation)
-    return Reply("Invite accepted successfully", member)
+    else:
+        name = await join(connection, organisation, user=user, role=found["role"])
+        if name is None:
+            inside = await connection.fetchval(IS_INSIDE, organisation, user)
+            raise AlreadyMember if inside else InviteForSomebodyElse
+    await connection.execute(ACCEPT, organisation, found["id"])
+    await feed.record(
+        connection,
+        ActivityType.INVITE_ACCEPTED,
+        f"{name} accepted the invite",
+        {"inviteId": found["id"], "email": found["email"], "role": found["role"]},
+        actor=user,
+    )
+    return AcceptedInvite(user, name, found["email"], found["role"], organisation)
 
 
 async def _open_invite(connection: Connection, hashed: bytes) -> Record:
+    """What the token opens. Raises `InviteUnknown`, `InviteExpired`."""
     found: Record | None = await connection.fetchrow(ENTER_BY_INVITE, hashed)
     if found is None or found["state"] in (None, "accepted", "revoked"):
         raise InviteUnknown
     if found["state"] == "expired":
         raise InviteExpired
-    if found["account_exists"]:
-        raise AccountExists
     return found
 
 

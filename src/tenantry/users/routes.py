@@ -1,7 +1,6 @@
 """Everything under /api/users."""
 
-from litestar import Router
-
+from tenantry.routing import Router
 from tenantry.users.invites import accept_invite, invite
 from tenantry.users.members import list_members, remove_member
 

@@ -266,10 +266,10 @@ BEGIN ATOMIC
 END;
 
 -- open_session: a login, in the organisation that the person last worked in, or else the first
--- that they joined. Null: they are in none.
+-- that they joined. Null: they are in none. Of more than a hundred the longest unused end.
 DROP FUNCTION tenantry.open_session(uuid, uuid, bytea, interval);
 CREATE FUNCTION tenantry.open_session(
-    _session uuid, _user uuid, _refresh_hash bytea, _lifetime interval,
+    _session uuid, _user uuid, _refresh_hash bytea, _lifetime interval, _longest interval,
     _device text, _address text, _second_factor boolean,
     OUT organisation_id uuid, OUT opened_at timestamptz
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -295,8 +295,16 @@ BEGIN
      WHERE sessions.user_id = _user AND sessions.expires_at < now() - interval '30 days';
     INSERT INTO sessions (id, user_id, expires_at, device, address, second_factor,
                           last_organisation_id)
-        VALUES (_session, _user, now() + _lifetime, _device, _address, _second_factor,
-                open_session.organisation_id);
+        VALUES (_session, _user, now() + least(_lifetime, _longest), _device, _address,
+                _second_factor, open_session.organisation_id);
+    PERFORM tenantry.end_sessions(
+        _user,
+        ARRAY(SELECT sessions.id FROM sessions
+               WHERE sessions.user_id = _user
+                 AND sessions.ended_at IS NULL AND sessions.expires_at > now()
+               ORDER BY sessions.used_at DESC, sessions.id DESC
+              OFFSET 100),
+        NULL, 'revoked');
     INSERT INTO refresh_families (id, session_id, refresh_hash)
         VALUES (_session, _session, _refresh_hash);
     PERFORM set_config('tenantry.organisation_id', open_session.organisation_id::text, true);
@@ -306,11 +314,12 @@ END $$;
 -- Null: the session is over, or they are no member there.
 CREATE FUNCTION tenantry.open_family(
     _family uuid, _session uuid, _user uuid, _organisation uuid, _refresh_hash bytea,
-    _lifetime interval, OUT opened_at timestamptz
+    _lifetime interval, _longest interval, OUT opened_at timestamptz
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     UPDATE sessions
-       SET last_organisation_id = _organisation, used_at = now(), expires_at = now() + _lifetime
+       SET last_organisation_id = _organisation, used_at = now(),
+           expires_at = least(now() + _lifetime, created_at + _longest)
      WHERE sessions.id = _session AND sessions.user_id = _user
        AND sessions.ended_at IS NULL AND sessions.expires_at > now()
        AND EXISTS (SELECT FROM memberships
@@ -336,7 +345,7 @@ END $$;
 DROP FUNCTION tenantry.rotate_session(uuid, uuid, uuid, bytea, bytea, interval, interval);
 CREATE FUNCTION tenantry.rotate_session(
     _session uuid, _family uuid, _user uuid, _organisation uuid,
-    _presented bytea, _successor bytea, _lifetime interval, _grace interval,
+    _presented bytea, _successor bytea, _lifetime interval, _longest interval, _grace interval,
     _device text, _address text,
     OUT outcome text, OUT rotated_at timestamptz
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -372,7 +381,7 @@ BEGIN
            SET refresh_hash = _successor, previous_hash = _presented, rotated_at = moment
          WHERE refresh_families.id = _family;
         UPDATE sessions
-           SET used_at = moment, expires_at = moment + _lifetime,
+           SET used_at = moment, expires_at = least(moment + _lifetime, created_at + _longest),
                device = _device, address = _address, last_organisation_id = _organisation
          WHERE sessions.id = _session;
     ELSIF family.previous_hash = _presented AND family.refresh_hash = _successor
@@ -439,9 +448,10 @@ BEGIN
         'add_member(uuid, text, boolean)',
         'memberships_of(uuid)',
         'person(uuid)',
-        'open_session(uuid, uuid, bytea, interval, text, text, boolean)',
-        'open_family(uuid, uuid, uuid, uuid, bytea, interval)',
-        'rotate_session(uuid, uuid, uuid, uuid, bytea, bytea, interval, interval, text, text)',
+        'open_session(uuid, uuid, bytea, interval, interval, text, text, boolean)',
+        'open_family(uuid, uuid, uuid, uuid, bytea, interval, interval)',
+        'rotate_session(uuid, uuid, uuid, uuid, bytea, bytea, interval, interval, interval,
+            text, text)',
         'sessions_of(uuid)',
         'end_sessions(uuid, uuid[], uuid, text)'
     ] LOOP
