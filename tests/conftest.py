@@ -26,6 +26,7 @@ from tenantry.db import embedded, schema
 from tenantry.server import listening, uvicorn_options
 from tenantry.settings import Settings
 from tests.api import Api
+from tests.mail import Mailbox, working
 
 TEMPLATE = "tenantry_template"
 SECRET = "access-4FrYkRiPmgE8r9nkzmVHWtrS1AxDccoQ"
@@ -108,9 +109,21 @@ async def owner_url(cluster: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def runtime_url(owner_url: str) -> str:
+async def logins(owner_url: str) -> schema.Logins:
+    return await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
+
+
+@pytest.fixture
+async def runtime_url(logins: schema.Logins) -> str:
     """The URL with which a server works on the test's database."""
-    return (await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)).runtime
+    return logins.runtime
+
+
+@pytest.fixture
+async def worker_url(logins: schema.Logins) -> str:
+    """The URL with which a worker works on the test's database."""
+    assert logins.worker
+    return logins.worker
 
 
 @pytest.fixture
@@ -195,6 +208,41 @@ async def api(shared_server: str) -> AsyncIterator[Api]:
     """A client of the shared server, which has no rate limits."""
     async with Api(shared_server) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+async def mailbox() -> AsyncIterator[Mailbox]:
+    """A real SMTP server; `await mailbox.mail_to(address)`."""
+    async with Mailbox() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def shared_mailing_server(cluster: str, mailbox: Mailbox) -> AsyncIterator[str]:
+    """The URL of another server that tests share: this one sends its mail to `mailbox`."""
+    async with database_of_its_own(cluster) as owner_url:
+        logins = await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
+        assert logins.worker
+        settings = make_settings(logins.runtime, **mailbox.settings)
+        async with (
+            working(logins.worker, mailbox, JWT_REFRESH_SECRET=REFRESH_SECRET),
+            serving(settings) as server_url,
+        ):
+            yield server_url
+
+
+@pytest.fixture
+async def mail_api(shared_mailing_server: str) -> AsyncIterator[Api]:
+    """A client of a shared server whose mail arrives in `mailbox`."""
+    async with Api(shared_mailing_server) as client:
+        yield client
+
+
+@pytest.fixture
+async def worker(worker_url: str, mailbox: Mailbox) -> AsyncIterator[None]:
+    """A worker on the test's own database: for `await serve(**mailbox.settings)`."""
+    async with working(worker_url, mailbox, JWT_REFRESH_SECRET=REFRESH_SECRET):
+        yield
 
 
 class RedisServer:

@@ -21,9 +21,9 @@ from tenantry.worker.retries import Retrying
 log = structlog.get_logger("tenantry.worker")
 
 AT_ONCE = 10  # jobs
-POLL = timedelta(seconds=30)  # for what no notification came for
+POLL = timedelta(seconds=5)  # for what no notification came for: jobs put back, or left behind
 TAKEN_FOR_DEAD = timedelta(seconds=30)  # a worker that gives no sign of life for so long
-PAUSE = 2.0  # seconds between tries to reach the database
+PAUSE = 1.0  # seconds between tries to reach the database
 
 
 def run(settings: Settings, *, child: bool) -> None:
