@@ -23,6 +23,7 @@ from litestar.types import ControllerRouterHandler
 
 from tenantry import asgi, logs, settings
 from tenantry.activities.routes import router as activities
+from tenantry.attempts import Attempts
 from tenantry.auth.routes import router as auth
 from tenantry.db.database import Database, unreachable
 from tenantry.dev.mail import router as development_mail
@@ -80,6 +81,7 @@ def create_app(config: Settings) -> asgi.App:
     database = Database(config.database_url, wake.publish if wake else None)
     tokens = Tokens(config)
     mail = Mail(config)
+    attempts = Attempts(mail)
     passwords = Passwords(config.password_min_length)
     hub = Hub(database, config)
     heartbeat = Heartbeat()
@@ -103,6 +105,7 @@ def create_app(config: Settings) -> asgi.App:
             await database.close()
 
     dependencies = {
+        "attempts": Provide(lambda: attempts, sync_to_thread=False),
         "database": Provide(lambda: database, sync_to_thread=False),
         "hub": Provide(lambda: hub, sync_to_thread=False),
         "mail": Provide(lambda: mail, sync_to_thread=False),

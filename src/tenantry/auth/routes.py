@@ -7,8 +7,12 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
+from tenantry.attempts import Attempts, Purpose, attempt_of
 from tenantry.auth.devices import device_of
 from tenantry.auth.me import end_session, get_me, get_sessions, logout_all, switch_organisation
+from tenantry.auth.password import change_password
+from tenantry.auth.profile import change_email, update_me
+from tenantry.auth.recovery import forgot_password, reset_password
 from tenantry.auth.sessions import (
     SignedIn,
     TokenPair,
@@ -16,6 +20,7 @@ from tenantry.auth.sessions import (
     open_session,
     rotate,
 )
+from tenantry.auth.verification import mail_verification, resend_verification, verify_email
 from tenantry.db.database import Database
 from tenantry.errors import (
     CredentialsInvalid,
@@ -23,8 +28,10 @@ from tenantry.errors import (
     NoOrganisation,
     RefreshTokenInvalid,
     RefreshTokenMissing,
+    TooManyAuthAttempts,
 )
 from tenantry.inputs import Email, Input, Name, NewPassword, OrganisationName, Password, Token
+from tenantry.mail import Mail
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
 from tenantry.routing import Router
@@ -36,8 +43,7 @@ from tenantry.tenancy.person import Person
 from tenantry.tenancy.tokens import TokenError, Tokens
 
 EMAIL_TAKEN = "SELECT user_id FROM tenantry.find_account($1)"
-FIND_ACCOUNT = "SELECT user_id, password_hash FROM tenantry.find_account($1)"
-REPLACE_HASH = "SELECT tenantry.replace_password_hash($1, $2, $3)"
+LOGIN_SUCCEEDED = "SELECT tenantry.login_succeeded($1, $2, $3, $4, $5)"
 
 
 class RegisterInput(Input):
@@ -77,9 +83,14 @@ async def register(
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
     tokens: NamedDependency[Tokens],
+    attempts: NamedDependency[Attempts],
+    mail: NamedDependency[Mail],
 ) -> Reply[SignedIn]:
-    """Makes an account and an organisation on the FREE plan, of which it is the admin."""
-    passwords.check_new(data.password)
+    """Makes an account and an organisation on the FREE plan, of which it is the admin.
+
+    A link to prove the address is mailed; the account works without.
+    """
+    passwords.check_new(data.password, data.email, data.name, data.organisation_name)
     async with database.system() as connection:
         if await connection.fetchval(EMAIL_TAKEN, data.email):
             raise EmailInUse
@@ -99,6 +110,11 @@ async def register(
         )
         if not joined:
             raise EmailInUse
+        await attempts.succeeded(
+            connection, attempt_of(request.scope, Purpose.PASSWORD, data.email)
+        )
+        if mail.sends:
+            await mail_verification(connection, mail, tokens, user)
         opened = await open_session(connection, tokens, user, device_of(request.scope))
     note_identity(request.scope, user, organisation)
     return Reply("Registration successful", opened)
@@ -108,7 +124,7 @@ async def register(
     "/login",
     status_code=200,
     public="Who is not signed in yet.",
-    answers=(CredentialsInvalid, NoOrganisation),
+    answers=(CredentialsInvalid, NoOrganisation, TooManyAuthAttempts),
     summary="Sign in",
     operation_id="login",
 )
@@ -118,19 +134,27 @@ async def login(
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
     tokens: NamedDependency[Tokens],
+    attempts: NamedDependency[Attempts],
 ) -> Reply[SignedIn]:
-    """Opens a session. The answer is the same for an unknown address and a wrong password."""
-    async with database.system() as connection:
-        account = await connection.fetchrow(FIND_ACCOUNT, data.email)
-    known = account["password_hash"] if account else None
-    right, renewed = await passwords.verify(data.password, known)
-    if account is None or not right:
-        raise CredentialsInvalid
-    user = account["user_id"]
-    async with database.system() as connection, connection.transaction():
-        if renewed:
-            await connection.execute(REPLACE_HASH, user, known, renewed)
-        opened = await open_session(connection, tokens, user, device_of(request.scope))
+    """Opens a session. The answer is the same for an unknown address and a wrong password.
+
+    Wrong ones have to wait, longer each time.
+    """
+    attempt = attempt_of(request.scope, Purpose.PASSWORD, data.email)
+    async with attempts.turn(attempt):
+        async with database.system() as connection:
+            account = await attempts.count_login(connection, attempt)
+        known = account["password_hash"] if account else None
+        right, renewed = await passwords.verify(data.password, known)
+        if account is None or not right:
+            raise CredentialsInvalid
+        user = account["user_id"]
+        async with database.system() as connection, connection.transaction():
+            if not await connection.fetchval(
+                LOGIN_SUCCEEDED, user, known, renewed, data.email, attempt.address
+            ):
+                raise CredentialsInvalid  # it was changed a moment ago
+            opened = await open_session(connection, tokens, user, device_of(request.scope))
     note_identity(request.scope, user, opened.organisation.id)
     return Reply("Login successful", opened)
 
@@ -148,6 +172,7 @@ async def refresh(
     data: JSONBody[RefreshInput],
     database: NamedDependency[Database],
     tokens: NamedDependency[Tokens],
+    mail: NamedDependency[Mail],
 ) -> Reply[TokenPair]:
     """Gives the next access and refresh token. Each refresh token works once.
 
@@ -156,7 +181,7 @@ async def refresh(
     """
     async with database.system() as connection:
         pair, claims = await rotate(
-            connection, tokens, data.refresh_token, device_of(request.scope)
+            connection, tokens, mail, data.refresh_token, device_of(request.scope)
         )
     note_identity(request.scope, claims.user, claims.organisation)
     return Reply("Token refreshed", pair)
@@ -201,6 +226,13 @@ router = Router(
         switch_organisation,
         get_sessions,
         end_session,
+        update_me,
+        change_password,
+        change_email,
+        verify_email,
+        resend_verification,
+        forgot_password,
+        reset_password,
     ],
     tags=["Authentication"],
 )

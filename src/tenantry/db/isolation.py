@@ -37,6 +37,8 @@ SECRETS = {
     "users": ["password_hash"],
     "invites": ["token_hash"],
     "tickets": ["token_hash"],
+    "one_time_tokens": ["token_hash"],
+    "auth_attempts": ["key"],
     "sessions": ["id"],
     "refresh_families": ["id", "refresh_hash", "previous_hash"],
 }

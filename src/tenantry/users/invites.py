@@ -12,6 +12,7 @@ from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
 from tenantry import feed
+from tenantry.attempts import Attempt, Attempts, Purpose, attempt_of
 from tenantry.db.database import Database
 from tenantry.db.pool import Connection
 from tenantry.errors import (
@@ -24,6 +25,7 @@ from tenantry.errors import (
     InviteForSomebodyElse,
     InviteUnknown,
     SeatLimitReached,
+    TooManyAuthAttempts,
 )
 from tenantry.feed import ActivityType
 from tenantry.inputs import Email, Input, Name, NewPassword, Token
@@ -84,6 +86,7 @@ SELECT users.name AS inviter, organisations.name AS organisation
   FROM organisations, users
  WHERE organisations.id = $1 AND users.id = $2
 """
+EMAIL_PROVEN = "SELECT tenantry.email_proven($1)"
 ACCEPT = "UPDATE invites SET accepted_at = now() WHERE organisation_id = $1 AND id = $2"
 
 
@@ -199,6 +202,7 @@ async def invite(
         AccountExists,
         AlreadyMember,
         SeatLimitReached,
+        TooManyAuthAttempts,
     ),
     summary="Accept an invite",
     operation_id="acceptInvite",
@@ -209,26 +213,33 @@ async def accept_invite(
     somebody: NamedDependency[Person | None],
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
+    attempts: NamedDependency[Attempts],
+    mail: NamedDependency[Mail],
 ) -> Reply[AcceptedInvite]:
     """Makes the account of an invited person, who then signs in. Sends USER_JOINED.
 
     Who has an account already signs in first, and accepts with the token alone; the invite must
     be for that account's address.
     """
-    hashed = token_hash(data.token)
+    hashed, attempt = token_hash(data.token), attempt_of(request.scope, Purpose.TOKEN)
     if somebody is not None:
+        await attempts.count(somebody.connection, attempt)
         async with somebody.connection.transaction():
             member = await _accept(somebody.connection, hashed, somebody.user_id)
+            await _proven(somebody.connection, member, attempts, attempt, mail)
     else:
         name, password = _account_of(data)
         passwords.check_new(password)
         async with database.system() as connection:
+            await attempts.count(connection, attempt)
             found = await _open_invite(connection, hashed)
         if found["account_exists"]:
             raise AccountExists  # before we hash: nobody makes us do that with a made-up token
+        passwords.check_new(password, found["email"], name)
         password_hash = await passwords.hash(password)
         async with database.system() as connection, connection.transaction():
             member = await _accept(connection, hashed, uuid7(), name, password_hash)
+            await _proven(connection, member, attempts, attempt, mail)
     note_identity(request.scope, member.id, member.organisation_id)
     return Reply("Invite accepted successfully", member)
 
@@ -286,6 +297,15 @@ async def _accept(
         actor=user,
     )
     return AcceptedInvite(user, name, found["email"], found["role"], organisation)
+
+
+async def _proven(
+    connection: Connection, member: AcceptedInvite, attempts: Attempts, attempt: Attempt, mail: Mail
+) -> None:
+    """The token was right; and where it can only have come by mail, so is the address."""
+    await attempts.succeeded(connection, attempt)
+    if mail.configured:
+        await connection.execute(EMAIL_PROVEN, member.id)
 
 
 async def _open_invite(connection: Connection, hashed: bytes) -> Record:

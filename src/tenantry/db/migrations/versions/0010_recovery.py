@@ -77,11 +77,11 @@ RETURN CASE WHEN (_counter).counted_at = '-infinity' THEN 1 ELSE
     least(_free + 10, 1 + greatest(0,
         (_counter).failures - extract(epoch FROM _moment - (_counter).counted_at) / 900)) END;
 
--- attempt: whether a guess is let through. One that is, is counted, before anybody looks at whether
--- it is right, so that no two can both be the last free one; one that has to wait is not. Free are 5
--- of a pair of account and address, 10 of an account, 100 of an address. Where the account has got
--- in from this address within 90 days, only what the pair itself did counts. `locked`: the owner
--- should be told, once a day at most.
+-- attempt: whether a guess is let through. One that is, is counted, before anybody looks at
+-- whether it is right, so that no two can both be the last free one; one that has to wait is not.
+-- Free are 5 of a pair of account and address, 10 of an account, 100 of an address. Where the
+-- account has got in from this address within 90 days, only what the pair itself did counts.
+-- `locked`: the owner should be told, once a day at most.
 CREATE FUNCTION tenantry.attempt(
     _purpose text, _account text, _address text, OUT wait integer, OUT locked boolean
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$

@@ -1,0 +1,47 @@
+"""Confirmation: the password asked once more, of somebody who is signed in."""
+
+from typing import NamedTuple
+
+from litestar.types import Scope
+
+from tenantry.attempts import Attempts, Purpose, attempt_of
+from tenantry.errors import PasswordWrong, TokenInvalid
+from tenantry.passwords import Passwords
+from tenantry.tenancy.person import Person
+from tenantry.tenancy.tenant import Tenant
+
+PERSON = """
+SELECT name, email, password_hash,
+       ARRAY(SELECT organisation_name FROM tenantry.memberships_of($1)) AS organisations
+  FROM tenantry.person($1)
+"""
+
+
+class Confirmed(NamedTuple):
+    """Who it is; `known_as` is what no password may be."""
+
+    name: str
+    email: str
+    password_hash: str
+    known_as: tuple[str, ...]
+
+
+async def confirm_password(
+    who: Tenant | Person, scope: Scope, attempts: Attempts, passwords: Passwords, password: str
+) -> Confirmed:
+    """Outside any transaction: hashing takes its time, and a wrong one stays counted.
+
+    Raises:
+        PasswordWrong, TooManyAuthAttempts
+    """
+    found = await who.connection.fetchrow(PERSON, who.user_id)
+    if found is None or found["email"] is None:
+        raise TokenInvalid
+    attempt = attempt_of(scope, Purpose.PASSWORD, found["email"])
+    await attempts.count(who.connection, attempt)
+    right, _ = await passwords.verify(password, found["password_hash"])
+    if not right:
+        raise PasswordWrong
+    await attempts.succeeded(who.connection, attempt)
+    known_as = (found["name"], found["email"], *found["organisations"])
+    return Confirmed(found["name"], found["email"], found["password_hash"], known_as)
