@@ -28,7 +28,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON one_time_tokens TO tenantry_door;
 
 -- What counts guesses: of an account, of an address, and of the pair of them. Keys are hashes of
 -- what was entered, so an address without an account counts as any other. `failures` is what it was
--- at `counted_at`; one is forgiven every quarter of an hour. `succeeded_at` is a pair's.
+-- at `counted_at`; one is forgiven for each quarter of an hour in which a guess would have been let
+-- through and there was none. `succeeded_at` is a pair's, `told_at` an account's.
 CREATE TABLE auth_attempts (
     key          bytea PRIMARY KEY,
     account      bytea,
@@ -74,8 +75,8 @@ CREATE FUNCTION tenantry.attempts_after(
 ) RETURNS double precision
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, public, pg_temp
 RETURN CASE WHEN (_counter).counted_at = '-infinity' THEN 1 ELSE
-    least(_free + 10, 1 + greatest(0,
-        (_counter).failures - extract(epoch FROM _moment - (_counter).counted_at) / 900)) END;
+    least(_free + 10, 1 + greatest(0, (_counter).failures - greatest(0,
+        extract(epoch FROM _moment - tenantry.attempts_free_at(_counter, _free)) / 900))) END;
 
 -- attempt: whether a guess is let through. One that is, is counted, before anybody looks at
 -- whether it is right, so that no two can both be the last free one; one that has to wait is not.
