@@ -22,7 +22,7 @@ from asyncpg.pool import Pool
 
 from tenantry.db import embedded, schema
 from tenantry.db.database import ENTER, Database
-from tenantry.organisations.routes import ORGANISATION
+from tenantry.organisations.organisation import ORGANISATION
 
 ROUNDS = 7
 OPERATIONS = 2000

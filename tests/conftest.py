@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ import asyncpg
 import pytest
 import structlog
 import uvicorn
+from playwright.sync_api import Page, sync_playwright
 
 from tenantry.app import create_app
 from tenantry.db import embedded, schema
@@ -144,14 +145,14 @@ async def runtime(runtime_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg
 
 def make_settings(database_url: str, **changes: Any) -> Settings:
     """The defaults, with secrets and without rate limits."""
-    lifted = {"rate_limit_global": None, "rate_limit_auth": None}
-    return replace(
-        Settings(),
-        database_url=database_url,
-        jwt_access_secret=SECRET,
-        jwt_refresh_secret=REFRESH_SECRET,
-        **{**lifted, **changes},
-    )
+    ours = {
+        "database_url": database_url,
+        "jwt_access_secret": SECRET,
+        "jwt_refresh_secret": REFRESH_SECRET,
+        "rate_limit_global": None,
+        "rate_limit_auth": None,
+    }
+    return replace(Settings(), **{**ours, **changes})
 
 
 class Serve(Protocol):
@@ -243,6 +244,17 @@ async def worker(worker_url: str, mailbox: Mailbox) -> AsyncIterator[None]:
     """A worker on the test's own database: for `await serve(**mailbox.settings)`."""
     async with working(worker_url, mailbox, JWT_REFRESH_SECRET=REFRESH_SECRET):
         yield
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield browser.new_page(viewport={"width": 1280, "height": 1000})
+        browser.close()
 
 
 class RedisServer:

@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.api import PASSWORD, Api, registration, unique_email
-from tests.conftest import CHROMIUM, UNLIMITED, needs
+from tests.conftest import UNLIMITED, needs
 from tests.processes import Served, serving
 
 CONTRACT = {
@@ -34,6 +34,26 @@ CONTRACT = {
     "get /docs": {"200"},
     "get /docs/spec": {"200"},
     "get /ws": {"101", "401", "429"},
+}
+
+
+PUBLIC = {
+    "register",
+    "login",
+    "refresh",
+    "verifyEmail",
+    "forgotPassword",
+    "resetPassword",
+    "giveSecondFactor",
+    "beginPasskeyLogin",
+    "passkeyLogin",
+    "openInvite",
+    "restoreOrganisation",
+    "health",
+    "ready",
+    "docs",
+    "spec",
+    "connect",
 }
 
 
@@ -77,10 +97,7 @@ class TestDocument:
     async def test_asks_for_a_bearer_token_where_a_guard_stands(self, spec: dict[str, Any]) -> None:
         for path, item in spec["paths"].items():
             for method, operation in item.items():
-                public = {"register", "login", "refresh"}
-                public |= {"verifyEmail", "forgotPassword", "resetPassword"}
-                public |= {"health", "ready", "docs", "spec", "connect"}
-                guarded = operation["operationId"] not in public
+                guarded = operation["operationId"] not in PUBLIC
                 assert ("security" in operation) == guarded, f"{method} {path}"
 
 
@@ -105,17 +122,6 @@ class TestPage:
 def server(runtime_url: str, tmp_path: Path) -> Iterator[Served]:
     with serving(environment={"DATABASE_URL": runtime_url, **UNLIMITED}, cwd=tmp_path) as running:
         yield running
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser.new_page(viewport={"width": 1280, "height": 1000})
-        browser.close()
 
 
 @needs("chromium")

@@ -20,6 +20,7 @@ async def test_shows_the_organisation_to_every_member(api: Api) -> None:
             "subscriptionPlan": "FREE",
             "memberCount": 2,
             "memberLimit": 3,
+            "requiresSecondFactor": False,
             "createdAt": data["createdAt"],
         }
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", data["createdAt"])

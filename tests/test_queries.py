@@ -11,10 +11,13 @@ import pytest
 from tenantry.activities.routes import MAX_SEQ, page_statement
 from tenantry.db.database import ENTER
 from tenantry.db.pool import Connection, Pool
-from tenantry.organisations.routes import ORGANISATION
-from tenantry.realtime.hub import EVENTS_AFTER
-from tenantry.users.invites import IS_MEMBER, RESERVED
+from tenantry.organisations.organisation import ORGANISATION
+from tenantry.organisations.roles import ALL_ROLES
+from tenantry.realtime.reading import EVENTS_AFTER
+from tenantry.tenancy.authority import MEMBERSHIP, OTHER_OWNERS
+from tenantry.users.inviting import INVITED_AMONG, MEMBERS_AMONG, RESERVED, SENT_LATELY
 from tenantry.users.members import MEMBERS
+from tenantry.users.open_invites import LAST, OPEN_INVITES
 from tests.api import Account, Api, ok
 from tests.conftest import Serve
 
@@ -105,11 +108,18 @@ INSERT INTO invites (organisation_id, id, email, role, token_hash, invited_by, e
 SELECT organisation_id, gen_random_uuid(), 'invited@example.com', 'MEMBER',
        sha256(organisation_id::text::bytea), (array_agg(user_id))[1], now() + interval '1 day'
   FROM memberships GROUP BY organisation_id ON CONFLICT DO NOTHING;
+INSERT INTO roles (organisation_id, id, name, permissions)
+SELECT id, gen_random_uuid(), 'Role ' || n, '{}' FROM organisations, generate_series(1, 3) AS n;
 INSERT INTO activities
 SELECT id, seq, gen_random_uuid(),
        (ARRAY['INVITE_SENT', 'USER_JOINED', 'USER_REMOVED'])[1 + seq % 3],
        NULL, NULL, '', '{}', now()
   FROM organisations, generate_series(2, 9) AS seq WHERE slug LIKE 'organisation-%';
+INSERT INTO invites
+       (organisation_id, id, email, role, token_hash, invited_by, expires_at, accepted_at, sent_at)
+SELECT $1::uuid, gen_random_uuid(), 'user' || n || '@example.com', 'MEMBER', sha256(n::text::bytea),
+       $2::uuid, now(), now() - interval '40 days', now() - interval '40 days'
+  FROM generate_series(1, 5000) AS n;
 INSERT INTO activities
 SELECT $1::uuid, seq, gen_random_uuid(),
        CASE WHEN seq % 1000 = 0 THEN 'INVITE_SENT' ELSE 'USER_JOINED' END,
@@ -142,8 +152,18 @@ class TestPlans:
         for statement, arguments, indexes in (
             (ORGANISATION, (organisation,), {"organisations_pkey"}),
             (MEMBERS, (organisation,), {"memberships_pkey", "users_pkey"}),
-            (RESERVED, (organisation,), {"invites_pending"}),
-            (IS_MEMBER, (organisation, "x@example.com"), {"memberships_pkey", "users_pkey"}),
+            (RESERVED, (organisation,), {"invites_open"}),
+            (
+                MEMBERS_AMONG,
+                (organisation, ["x@example.com"]),
+                {"memberships_pkey", "users_pkey"},
+            ),
+            (INVITED_AMONG, (organisation, ["x@example.com"]), {"invites_pending"}),
+            (SENT_LATELY, (organisation,), {"invites_sent"}),
+            (OPEN_INVITES, (organisation, LAST, 51), {"invites_open", "users_pkey"}),
+            (ALL_ROLES, (organisation,), {"memberships_of_role"}),
+            (OTHER_OWNERS, (organisation, UUID(giant.id)), {"memberships_owners"}),
+            (MEMBERSHIP, (organisation, UUID(giant.id)), {"memberships_pkey", "users_pkey"}),
             (
                 page_statement(forward=False, by_type=False, by_actor=False),
                 page,

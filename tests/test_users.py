@@ -22,6 +22,7 @@ class TestMembers:
             "email": member.user["email"],
             "role": "MEMBER",
             "owner": False,
+            "customRole": None,
             "organisationId": admin.organisation["id"],
             "createdAt": listed[1]["createdAt"],
             "updatedAt": listed[1]["updatedAt"],

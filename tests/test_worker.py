@@ -94,7 +94,7 @@ class TestBesideAServer:
             email = unique_email()
             await invite(server.url, email)
             await mailbox.mail_to(email)
-            output = server.stop(signal.SIGTERM)
+            output = await asyncio.to_thread(server.stop, signal.SIGTERM)
         assert server.process.returncode == 0
         assert output.count("The worker has ended") == 1
         assert not alive(another)

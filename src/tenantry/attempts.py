@@ -10,12 +10,11 @@ than a quarter of an hour. `tenantry.attempt` in the database says how many are 
 from asyncio import Lock
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 import structlog
 from asyncpg import Record
-from litestar.types import Scope
 
 from tenantry.db.pool import Connection
 from tenantry.errors import TooManyAuthAttempts
@@ -30,8 +29,10 @@ SELECT wait, locked, user_id, password_hash FROM tenantry.attempt_login($1, $2)
 """
 SUCCEEDED = "SELECT tenantry.attempt_succeeded($1, $2, $3)"
 
+Turns: TypeAlias = WeakValueDictionary[tuple[str, str], Lock]
 
-class Purpose(StrEnum):
+
+class Guess(StrEnum):
     """What is guessed at. Each counts for itself."""
 
     PASSWORD = "password"
@@ -39,58 +40,51 @@ class Purpose(StrEnum):
     TOKEN = "token"  # of a link or an invite
 
 
-class Attempt(NamedTuple):
-    """A guess. `account` is its email address as entered; None, where no account is named."""
-
-    purpose: Purpose
-    account: str | None
-    address: str
-
-
-def attempt_of(scope: Scope, purpose: Purpose, account: str | None = None) -> Attempt:
-    client = scope["client"]
-    return Attempt(purpose, account, client_key(client[0] if client else ""))
-
-
 class Attempts:
-    def __init__(self, mail: Mail) -> None:
-        self._mail = mail
-        self._turns: WeakValueDictionary[tuple[str, str], Lock] = WeakValueDictionary()
+    """Of one client. An `account` is named by its email address, as entered."""
 
-    def turn(self, attempt: Attempt) -> Lock:
+    def __init__(self, mail: Mail, turns: Turns, client: str) -> None:
+        """`turns` are shared by all clients of the process."""
+        self.address = client_key(client)
+        self._mail = mail
+        self._turns = turns
+
+    def turn(self, account: str) -> Lock:
         """`async with`: one of an account and an address at a time, so that many right ones at
         once do not count as many guesses.
         """
-        key = ((attempt.account or "").lower(), attempt.address)
-        return self._turns.setdefault(key, Lock())
+        return self._turns.setdefault((account.lower(), self.address), Lock())
 
-    async def count(self, connection: Connection, attempt: Attempt) -> None:
-        """Count one, outside any transaction. It is `succeeded`, or it was wrong.
+    async def count(self, connection: Connection, guess: Guess, account: str | None = None) -> None:
+        """Count one, outside any transaction. It has `succeeded` later, or was wrong.
 
         Raises:
             TooManyAuthAttempts: it has to wait, and has not been counted.
         """
-        await self._let_through(connection, attempt, await connection.fetchrow(ATTEMPT, *attempt))
+        row = await connection.fetchrow(ATTEMPT, guess, account, self.address)
+        await self._let_through(connection, account, row)
 
-    async def count_login(self, connection: Connection, attempt: Attempt) -> Record | None:
+    async def count_login(self, connection: Connection, email: str) -> Record | None:
         """The same for a password; gives the `user_id` and `password_hash` of the account, if
         there is one.
         """
-        row = await connection.fetchrow(ATTEMPT_LOGIN, attempt.account, attempt.address)
-        await self._let_through(connection, attempt, row)
+        row = await connection.fetchrow(ATTEMPT_LOGIN, email, self.address)
+        await self._let_through(connection, email, row)
         return row if row and row["user_id"] else None
 
-    async def succeeded(self, connection: Connection, attempt: Attempt) -> None:
+    async def succeeded(
+        self, connection: Connection, guess: Guess, account: str | None = None
+    ) -> None:
         """It was right, and what this account got wrong from this address is forgotten."""
-        await connection.execute(SUCCEEDED, *attempt)
+        await connection.execute(SUCCEEDED, guess, account, self.address)
 
     async def _let_through(
-        self, connection: Connection, attempt: Attempt, row: Record | None
+        self, connection: Connection, account: str | None, row: Record | None
     ) -> None:
         assert row is not None
         if row["wait"]:
             raise TooManyAuthAttempts(headers={"retry-after": str(row["wait"])})
-        if row["locked"] and attempt.account:
-            log.warning("guesses at an account are delayed", client=attempt.address)
-            warning = AttemptsWarning(attempt.account, attempt.address, datetime.now(UTC))
+        if row["locked"] and account:
+            log.warning("guesses at an account are delayed", client=self.address)
+            warning = AttemptsWarning(account, self.address, datetime.now(UTC))
             await self._mail.enqueue(connection, WARN_OF_ATTEMPTS, warning)

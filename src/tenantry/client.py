@@ -29,7 +29,7 @@ LONGEST_DELAY = 30.0
 DOUBLINGS = 6
 STEADY = 10.0  # seconds after which a connection counts as having worked
 CLOSE_TIMEOUT = 1.0  # seconds; what is unread when one stops listening is in the answer's way
-FINAL = {4001, 4003}  # the session has ended; removed from the organisation
+FINAL = {4001, 4003, 4004}  # session ended; removed from the organisation, or it was deleted
 LATER = {408, 429}  # the client errors that pass
 
 
@@ -49,7 +49,9 @@ class Resync(msgspec.Struct, frozen=True):
 
 
 class StreamEnded(Exception):
-    """The server says not to come back: `code` is 4001 (sign in again) or 4003 (removed)."""
+    """The server says not to come back: `code` is 4001 (sign in again), 4003 (removed)
+    or 4004 (the organisation was deleted).
+    """
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)

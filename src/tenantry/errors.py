@@ -159,9 +159,102 @@ class SecondFactorRequired(Forbidden):
     )
 
 
+class SecondFactorInvalid(Unauthorized):
+    code, message = "SECOND_FACTOR_INVALID", "This code or passkey is wrong, or has been used"
+
+
+class SignInExpired(Unauthorized):
+    code = "SIGN_IN_EXPIRED"
+    message = "This sign-in took too long or too many tries; begin again with the password"
+
+
+class PasskeyUnknown(Unauthorized):
+    code = "PASSKEY_INVALID"
+    message = "Nobody can sign in with this passkey here; sign in with the password"
+
+
+class ProofWrong(Forbidden):
+    code, message = "PROOF_WRONG", "This code or passkey is wrong, or has been used"
+
+
+class StepUpRequired(Forbidden):
+    code = "STEP_UP_REQUIRED"
+    message = "This session has not given your second factor yet; give it first"
+
+
+class ChallengeInvalid(BadRequest):
+    code = "CHALLENGE_INVALID"
+    message = "What was to be signed has expired or been used; ask for new options"
+
+
+class PasskeyRefused(BadRequest):
+    code, message = "PASSKEY_REFUSED", "This passkey cannot be verified"
+
+
+class TotpUnconfirmed(BadRequest):
+    code = "TOTP_UNCONFIRMED"
+    message = "No authenticator app waits for its first code; begin again"
+
+
+class NoSuchPasskey(NotFound):
+    code, message = "PASSKEY_UNKNOWN", "You have no such passkey"
+
+
+class NoTotp(NotFound):
+    code, message = "TOTP_UNKNOWN", "No authenticator app belongs to your account"
+
+
+class TotpExists(Conflict):
+    code = "TOTP_EXISTS"
+    message = "An authenticator app belongs to your account already; remove it first"
+
+
+class PasskeyExists(Conflict):
+    code, message = "PASSKEY_EXISTS", "This passkey belongs to an account already"
+
+
+class TooManyPasskeys(Conflict):
+    code, message = "TOO_MANY_PASSKEYS", "An account has 20 passkeys at most; remove one first"
+
+
+class NoSecondFactor(Conflict):
+    code, message = "NO_SECOND_FACTOR", "Your account has no second factor; add one first"
+
+
+class FactorNeeded(Conflict):
+    code = "SECOND_FACTOR_NEEDED"
+    message = (
+        "An organisation that you are in asks for a second factor; add another before you "
+        "remove the last one"
+    )
+
+
+class PasskeysNotSetUp(Conflict):
+    code = "PASSKEYS_NOT_SET_UP"
+    message = (
+        "Passkeys do not work on this server: its PUBLIC_URL must be its https address, "
+        "with a name in place of a number"
+    )
+
+
 class NoOrganisation(Forbidden):
     code = "NO_ORGANISATION"
     message = "Your organisation has been deleted; its owner can still restore it"
+
+
+class BeyondOwnPermissions(Forbidden):
+    code = "BEYOND_OWN_PERMISSIONS"
+    message = "You can give and take only the permissions that you have yourself"
+
+
+class OwnersOnly(Forbidden):
+    code = "OWNERS_ONLY"
+    message = "Only an owner can change an admin's role or make somebody an owner"
+
+
+class EnterprisePlanRequired(Forbidden):
+    code = "ENTERPRISE_PLAN_REQUIRED"
+    message = "Custom roles need the ENTERPRISE plan; change the plan first"
 
 
 class NotAMember(NotFound):
@@ -187,6 +280,39 @@ class AlreadyOnPlan(BadRequest):
 class SeatsExceeded(Conflict):
     code = "SEATS_EXCEEDED"
     message = "The organisation has more members than the FREE plan allows"
+
+
+class CustomRolesExist(Conflict):
+    code = "CUSTOM_ROLES_EXIST"
+    message = (
+        "The FREE plan has no custom roles: give their members another role and delete them first"
+    )
+
+
+class RoleUnknown(NotFound):
+    code, message = "ROLE_UNKNOWN", "There is no such custom role in this organisation"
+
+
+class RoleNameTaken(Conflict):
+    code, message = "ROLE_NAME_TAKEN", "A role has this name already"
+
+
+class RoleInUse(Conflict):
+    code = "ROLE_IN_USE"
+    message = "The role is in use: give its members another one and revoke its invites first"
+
+
+class TooManyRoles(Conflict):
+    code, message = "TOO_MANY_ROLES", "An organisation can have 50 custom roles; delete one first"
+
+
+class SlugTaken(Conflict):
+    code, message = "SLUG_TAKEN", "Another organisation has this slug already"
+
+
+class RestoreTokenUnknown(NotFound):
+    code = "RESTORE_TOKEN_UNKNOWN"
+    message = "This token is invalid or used, or the 30 days to restore the organisation are over"
 
 
 class SeatLimitReached(Forbidden):
@@ -217,6 +343,24 @@ class InviteForSomebodyElse(Forbidden):
     )
 
 
+class InviteNotOpen(NotFound):
+    code, message = "INVITE_NOT_OPEN", "This organisation has no such open invite"
+
+
+class InviteRepeated(Conflict):
+    code, message = "INVITE_REPEATED", "This address is in the list more than once"
+
+
+class InviteSentLately(TooMany):
+    code = "INVITE_SENT_LATELY"
+    message = "This invite was sent a moment ago; it can be sent again in a minute"
+
+
+class TooManyInvites(TooMany):
+    code = "TOO_MANY_INVITES"
+    message = "Too many invites were sent in the last 24 hours; try again tomorrow"
+
+
 class CannotRemoveSelf(BadRequest):
     code = "CANNOT_REMOVE_SELF"
     message = "You cannot remove yourself from the organisation"
@@ -225,6 +369,17 @@ class CannotRemoveSelf(BadRequest):
 class CannotRemoveAdmin(Forbidden):
     code = "CANNOT_REMOVE_ADMIN"
     message = "You cannot remove an admin from the organisation"
+
+
+class CannotChangeOwnRole(BadRequest):
+    code, message = "CANNOT_CHANGE_OWN_ROLE", "You cannot change your own role"
+
+
+class LastOwner(Conflict):
+    code = "LAST_OWNER"
+    message = (
+        "You are the organisation's last owner: make somebody else an owner, or delete it instead"
+    )
 
 
 class MemberUnknown(NotFound):

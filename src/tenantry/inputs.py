@@ -37,6 +37,23 @@ _NAME_META = {
 }
 Name = Annotated[str, _text("Ada Lovelace", **_NAME_META)]
 OrganisationName = Annotated[str, _text("Analytical Engines", **_NAME_META)]
+RoleName = Annotated[
+    str,
+    _text(
+        "Billing",
+        **{**_NAME_META, "wrong": "must be 2 to 50 characters of text", "max_length": 50},
+    ),
+]
+Slug = Annotated[
+    str,
+    _text(
+        "analytical-engines",
+        "must be lower-case words of letters and digits, joined by hyphens, at most 48 characters",
+        min_length=2,
+        max_length=48,
+        pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$(?!\n)",
+    ),
+]
 Email = Annotated[
     str,
     _text(
@@ -64,6 +81,29 @@ Password = Annotated[
 ]
 Token = Annotated[
     str, _text("eyJhbGciOiJIUzI1NiJ9…", "must not be empty", min_length=1, max_length=4096)
+]
+TotpCode = Annotated[
+    str,
+    _text("492039", "must be the six digits that the app shows", pattern=r"^[0-9]{6}$(?!\n)"),
+]
+RecoveryCode = Annotated[
+    str,
+    _text(
+        "q7ft-2xkd-ahv4-yzne-3wlu-5bgs",
+        "must be a recovery code",
+        min_length=24,
+        max_length=64,
+        description="Case, spaces and hyphens do not matter.",
+    ),
+]
+PasskeyName = Annotated[
+    str,
+    _text(
+        "Ada's phone",
+        "must be 1 to 100 characters of text",
+        max_length=100,
+        pattern=r"^[^\x00-\x20\x7f](?:[^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$(?!\n)",
+    ),
 ]
 Message = Annotated[
     str,
@@ -104,8 +144,9 @@ def field_errors(input_type: type[msgspec.Struct], value: Any) -> tuple[FieldErr
 
 
 def _wrong(field_type: Any, error: msgspec.ValidationError) -> str:
-    for meta in get_args(field_type):
-        if isinstance(meta, msgspec.Meta) and meta.extra:
-            return str(meta.extra["wrong"])
+    for part in get_args(field_type):
+        for meta in (part, *get_args(part)):  # the latter where the field can be left out
+            if isinstance(meta, msgspec.Meta) and meta.extra:
+                return str(meta.extra["wrong"])
     text = str(error)
     return f"is wrong: {text[0].lower()}{text[1:]}"

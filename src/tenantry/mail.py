@@ -48,6 +48,7 @@ class Template(StrEnum):
     PASSKEY_ADDED = "passkey_added"  # name, passkey, time
     ORGANISATION_DELETED = "organisation_deleted"  # name, organisation, nonce, until
     ADDRESS_TAKEN = "address_taken"  # name
+    ACCOUNT_ERASED = "account_erased"  # name
 
     @property
     def action(self) -> Action | None:

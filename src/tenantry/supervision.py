@@ -12,6 +12,7 @@ from typing import Self
 WORKER = [sys.executable, "-m", "tenantry.worker"]
 # The worker derives links' tokens, and signs in nobody.
 NOT_THE_WORKERS = "JWT_ACCESS_SECRET"
+HEAD_START = 1.0  # seconds that the server has the processors for itself, to be ready sooner
 PATIENCE = 10  # seconds that jobs under way are given to end
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a worker that ended is started again
 
@@ -51,6 +52,7 @@ class Worker:
 
     def _supervise(self) -> None:
         pause = FIRST_PAUSE
+        self._stopping.wait(HEAD_START)
         while True:
             with self._lock:
                 if self._stopping.is_set():

@@ -10,7 +10,7 @@ from litestar.params import JSONBody
 from tenantry.attempts import Attempts
 from tenantry.auth.devices import device_of
 from tenantry.auth.sessions import end_sessions
-from tenantry.errors import PasswordWrong, TooManyAuthAttempts
+from tenantry.errors import PasswordWrong
 from tenantry.inputs import Input, NewPassword, Password
 from tenantry.mail import Mail, Template
 from tenantry.passwords import Passwords
@@ -31,7 +31,7 @@ class ChangePasswordInput(Input):
     "/change-password",
     status_code=200,
     guards=[signed_in],
-    answers=(PasswordWrong, TooManyAuthAttempts),
+    answers=(PasswordWrong,),
     summary="Change one's password",
     operation_id="changePassword",
 )
@@ -45,9 +45,7 @@ async def change_password(
 ) -> Reply[None]:
     """Takes the present password. One's other sessions end; one is told by mail."""
     passwords.check_new(data.new_password, field="newPassword")
-    confirmed = await confirm_password(
-        person, request.scope, attempts, passwords, data.current_password
-    )
+    confirmed = await confirm_password(person, attempts, passwords, data.current_password)
     passwords.check_new(data.new_password, *confirmed.known_as, field="newPassword")
     hashed = await passwords.hash(data.new_password)
     connection = person.connection

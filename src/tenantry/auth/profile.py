@@ -1,9 +1,7 @@
 """PATCH /api/auth/me, POST /api/auth/change-email."""
 
-from typing import Any
-
 import msgspec
-from litestar import Request, patch, post
+from litestar import patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
@@ -15,7 +13,6 @@ from tenantry.errors import (
     MailNotConfigured,
     MailSentRecently,
     PasswordWrong,
-    TooManyAuthAttempts,
 )
 from tenantry.inputs import Email, Input, Name, Password
 from tenantry.mail import Action, Mail, Template
@@ -59,12 +56,11 @@ async def update_me(
     "/change-email",
     status_code=202,
     guards=[signed_in],
-    answers=(PasswordWrong, MailSentRecently, TooManyAuthAttempts, MailNotConfigured),
+    answers=(PasswordWrong, MailSentRecently, MailNotConfigured),
     summary="Change one's address",
     operation_id="changeEmail",
 )
 async def change_email(
-    request: Request[Any, Any, Any],
     data: JSONBody[ChangeEmailInput],
     person: NamedDependency[Person],
     attempts: NamedDependency[Attempts],
@@ -78,7 +74,7 @@ async def change_email(
     """
     if not mail.sends:
         raise MailNotConfigured
-    confirmed = await confirm_password(person, request.scope, attempts, passwords, data.password)
+    confirmed = await confirm_password(person, attempts, passwords, data.password)
     if data.email.lower() == confirmed.email.lower():
         raise Invalid(fields=(FieldError("email", "email is your address already"),))
     nonce = new_nonce()

@@ -7,12 +7,12 @@ from litestar import Request, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from tenantry.attempts import Attempts, Purpose, attempt_of
+from tenantry.attempts import Attempts, Guess
 from tenantry.auth.devices import device_of
 from tenantry.auth.sessions import end_sessions
 from tenantry.auth.verification import require_open
 from tenantry.db.database import Database
-from tenantry.errors import LinkExpired, LinkInvalid, MailNotConfigured, TooManyAuthAttempts
+from tenantry.errors import LinkExpired, LinkInvalid, MailNotConfigured
 from tenantry.inputs import Email, Input, NewPassword, Token
 from tenantry.mail import RESET_PASSWORD, Mail, PasswordReset, Template
 from tenantry.passwords import Passwords
@@ -64,7 +64,7 @@ async def forgot_password(
     "/reset-password",
     status_code=200,
     public="The link's token is the permission.",
-    answers=(LinkInvalid, LinkExpired, TooManyAuthAttempts),
+    answers=(LinkInvalid, LinkExpired),
     summary="Choose a new password",
     operation_id="resetPassword",
 )
@@ -81,10 +81,9 @@ async def reset_password(
     is one.
     """
     passwords.check_new(data.password)
-    attempt = attempt_of(request.scope, Purpose.TOKEN)
     hashed = token_hash(data.token)
     async with database.system() as connection:
-        await attempts.count(connection, attempt)
+        await attempts.count(connection, Guess.TOKEN)
         found = await connection.fetchrow(READ, hashed)
         assert found is not None
         require_open(found["state"])  # so that nobody makes us hash with a made-up token
@@ -93,10 +92,10 @@ async def reset_password(
     passwords.check_new(data.password, found["email"], known["name"], *known["organisations"])
     password_hash = await passwords.hash(data.password)
     async with database.system() as connection, connection.transaction():
-        done = await connection.fetchrow(RESET, hashed, password_hash, attempt.address)
+        done = await connection.fetchrow(RESET, hashed, password_hash, attempts.address)
         assert done is not None
         require_open(done["state"])
-        await attempts.succeeded(connection, attempt)
+        await attempts.succeeded(connection, Guess.TOKEN)
         await end_sessions(connection, done["user_id"], None, "password reset")
         await mail.send(
             connection,

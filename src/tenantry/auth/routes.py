@@ -7,12 +7,16 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
-from tenantry.attempts import Attempts, Purpose, attempt_of
+from tenantry.attempts import Attempts, Guess
+from tenantry.auth import passkeys, second_factor, second_step, totp
 from tenantry.auth.devices import device_of
+from tenantry.auth.factors import factors_of
 from tenantry.auth.me import end_session, get_me, get_sessions, logout_all, switch_organisation
 from tenantry.auth.password import change_password
 from tenantry.auth.profile import change_email, update_me
+from tenantry.auth.proofs import Prover
 from tenantry.auth.recovery import forgot_password, reset_password
+from tenantry.auth.second_step import SecondFactorNeeded, first_step_done
 from tenantry.auth.sessions import (
     SignedIn,
     TokenPair,
@@ -28,7 +32,6 @@ from tenantry.errors import (
     NoOrganisation,
     RefreshTokenInvalid,
     RefreshTokenMissing,
-    TooManyAuthAttempts,
 )
 from tenantry.inputs import Email, Input, Name, NewPassword, OrganisationName, Password, Token
 from tenantry.mail import Mail
@@ -110,9 +113,7 @@ async def register(
         )
         if not joined:
             raise EmailInUse
-        await attempts.succeeded(
-            connection, attempt_of(request.scope, Purpose.PASSWORD, data.email)
-        )
+        await attempts.succeeded(connection, Guess.PASSWORD, data.email)
         if mail.sends:
             await mail_verification(connection, mail, tokens, user)
         opened = await open_session(connection, tokens, user, device_of(request.scope))
@@ -124,7 +125,7 @@ async def register(
     "/login",
     status_code=200,
     public="Who is not signed in yet.",
-    answers=(CredentialsInvalid, NoOrganisation, TooManyAuthAttempts),
+    answers=(CredentialsInvalid, NoOrganisation),
     summary="Sign in",
     operation_id="login",
 )
@@ -135,15 +136,18 @@ async def login(
     passwords: NamedDependency[Passwords],
     tokens: NamedDependency[Tokens],
     attempts: NamedDependency[Attempts],
-) -> Reply[SignedIn]:
-    """Opens a session. The answer is the same for an unknown address and a wrong password.
+    prover: NamedDependency[Prover],
+) -> Reply[SignedIn | SecondFactorNeeded]:
+    """Opens a session. The answer is the same for an unknown address and a wrong password; wrong
+    ones have to wait, longer each time.
 
-    Wrong ones have to wait, longer each time.
+    An account with a second factor gets no tokens yet: `data.secondFactor` says what
+    `POST /api/auth/login/second-factor` wants.
     """
-    attempt = attempt_of(request.scope, Purpose.PASSWORD, data.email)
-    async with attempts.turn(attempt):
+    email, device = data.email, device_of(request.scope)
+    async with attempts.turn(email):
         async with database.system() as connection:
-            account = await attempts.count_login(connection, attempt)
+            account = await attempts.count_login(connection, email)
         known = account["password_hash"] if account else None
         right, renewed = await passwords.verify(data.password, known)
         if account is None or not right:
@@ -151,10 +155,14 @@ async def login(
         user = account["user_id"]
         async with database.system() as connection, connection.transaction():
             if not await connection.fetchval(
-                LOGIN_SUCCEEDED, user, known, renewed, data.email, attempt.address
+                LOGIN_SUCCEEDED, user, known, renewed, email, attempts.address
             ):
                 raise CredentialsInvalid  # it was changed a moment ago
-            opened = await open_session(connection, tokens, user, device_of(request.scope))
+            factors = await factors_of(connection, user)
+            if factors.any:
+                step = await first_step_done(connection, prover, user, device, factors)
+                return Reply("Second factor required", step)
+            opened = await open_session(connection, tokens, user, device)
     note_identity(request.scope, user, opened.organisation.id)
     return Reply("Login successful", opened)
 
@@ -233,6 +241,21 @@ router = Router(
         resend_verification,
         forgot_password,
         reset_password,
+        second_step.second_factor,
+        second_step.passkey_options,
+        second_step.passkey_login,
+        second_factor.get_second_factors,
+        second_factor.step_up_options,
+        second_factor.step_up,
+        second_factor.recovery_codes,
+        totp.start_totp,
+        totp.confirm_totp,
+        totp.remove_totp,
+        passkeys.passkey_options,
+        passkeys.add_passkey,
+        passkeys.get_passkeys,
+        passkeys.rename_passkey,
+        passkeys.remove_passkey,
     ],
     tags=["Authentication"],
 )

@@ -1,15 +1,14 @@
 """POST /api/auth/verify-email, POST …/verify-email/resend."""
 
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, post
+from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from tenantry.attempts import Attempts, Purpose, attempt_of
+from tenantry.attempts import Attempts, Guess
 from tenantry.db.database import Database
 from tenantry.db.pool import Connection
 from tenantry.errors import (
@@ -19,7 +18,6 @@ from tenantry.errors import (
     LinkInvalid,
     MailNotConfigured,
     MailSentRecently,
-    TooManyAuthAttempts,
 )
 from tenantry.inputs import Input, Token
 from tenantry.mail import Action, Mail, Template
@@ -80,12 +78,11 @@ def require_open(state: str | None) -> None:
     "/verify-email",
     status_code=200,
     public="The link's token is the permission.",
-    answers=(LinkInvalid, LinkExpired, EmailInUse, TooManyAuthAttempts),
+    answers=(LinkInvalid, LinkExpired, EmailInUse),
     summary="Prove an address",
     operation_id="verifyEmail",
 )
 async def verify_email(
-    request: Request[Any, Any, Any],
     data: JSONBody[VerifyEmailInput],
     database: NamedDependency[Database],
     attempts: NamedDependency[Attempts],
@@ -96,16 +93,15 @@ async def verify_email(
 
     Where the new address got an account meanwhile, it is refused.
     """
-    attempt = attempt_of(request.scope, Purpose.TOKEN)
     async with database.system() as connection:
-        await attempts.count(connection, attempt)
+        await attempts.count(connection, Guess.TOKEN)
         async with connection.transaction():
             used = await connection.fetchrow(USE, token_hash(data.token))
             assert used is not None
             if used["state"] == "taken":
                 raise EmailInUse
             require_open(used["state"])
-            await attempts.succeeded(connection, attempt)
+            await attempts.succeeded(connection, Guess.TOKEN)
             if used["old_email"] is not None:
                 await mail.send(
                     connection,

@@ -41,6 +41,10 @@ SECRETS = {
     "auth_attempts": ["key"],
     "sessions": ["id"],
     "refresh_families": ["id", "refresh_hash", "previous_hash"],
+    "totp_secrets": ["secret"],
+    "recovery_codes": ["code_hash"],
+    "passkeys": ["credential_id", "public_key"],
+    "challenges": ["token_hash"],
 }
 
 

@@ -32,6 +32,7 @@ from tenantry.errors import (
     TokenMissing,
     TooLarge,
     TooMany,
+    TooManyAuthAttempts,
     TooManyConnections,
     TooSlow,
     Unavailable,
@@ -74,7 +75,12 @@ CORS_ORIGINS.
 | USER_REMOVED | userId, removedBy |
 | PLAN_UPGRADED | from, to, upgradedAt |
 | PLAN_DOWNGRADED | from, to, downgradedAt |
-| INVITE_SENT, INVITE_ACCEPTED | inviteId, email, role |
+| USER_ROLE_CHANGED | userId, from, to, changedBy |
+| INVITE_SENT, INVITE_ACCEPTED, INVITE_REVOKED | inviteId, email, role, customRole if it has one |
+| ROLE_CREATED, ROLE_CHANGED, ROLE_DELETED | roleId, name, permissions, changedBy |
+| ORGANISATION_CHANGED | name, slug, requiresSecondFactor, changedBy |
+| ORGANISATION_DELETED | deletedBy, restorableUntil; read in the feed, where it is restored |
+| ORGANISATION_RESTORED | restoredBy |
 | BROADCAST_MESSAGE | message, sentBy, sentAt |
 
 | close code | meaning | come back? |
@@ -85,8 +91,10 @@ CORS_ORIGINS.
 | 1008 | the client sends too many messages | yes, and sends fewer |
 | 1009 | a message of the client was larger than 64 KiB | yes |
 | 1002, 1007 | what the client sent is no WebSocket protocol, or no UTF-8 | when that is mended |
-| 4001 | the session has ended | after signing in again |
+| 4001 | the session has ended, or the organisation asks for a second factor that it has not given \
+| after signing in again |
 | 4003 | removed from the organisation; the event itself goes to the others | no |
+| 4004 | the organisation was deleted | no |
 """,
         "parameters": [
             {
@@ -214,6 +222,8 @@ def _named(schema: dict[str, Any]) -> str:
     """The document as JSON, its generic schemas called SignedInReply, not Reply_a.b.SignedIn_."""
     text = msgspec.json.encode(schema).decode()
     text = re.sub(r"(Reply|Page)_list_(?:\w+\.)*(\w+)_(?=\")", r"\2List\1", text)
+    one = r"(?:[a-z_]+\.)+([A-Z]\w*?)"
+    text = re.sub(rf"(Reply|Page)_{one}_{one}_(?=\")", r"\2Or\3\1", text)
     text = re.sub(r"(Reply|Page)_(?:\w+\.)*(\w+)_(?=\")", r"\2\1", text)
     return text.replace("NoneTypeReply", "EmptyReply")
 
@@ -238,6 +248,8 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schema: Any)
     if "requestBody" in operation or operation.get("parameters"):
         errors.append(Invalid)
     errors.append(TooMany)
+    if "attempts" in handler.parsed_fn_signature.parameters:
+        errors.append(TooManyAuthAttempts)
     if guards or "database" in handler.parsed_fn_signature.parameters:
         errors.append(Unavailable)
     operation["responses"].pop("400", None)  # Litestar's own; ours follow

@@ -1,19 +1,26 @@
-"""GET and POST /api/organisations, PATCH …/subscription, POST …/broadcast."""
+"""Everything under /api/organisations; here GET, POST, PATCH …/subscription, POST …/broadcast."""
 
 from datetime import UTC, datetime
-from uuid import UUID
 
-import msgspec
-from asyncpg import Record
 from litestar import get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
 from tenantry import feed
-from tenantry.errors import AlreadyOnPlan, SeatsExceeded, TokenInvalid
+from tenantry.errors import AlreadyOnPlan, CustomRolesExist, SeatsExceeded, TokenInvalid
 from tenantry.feed import Activity, ActivityType
 from tenantry.inputs import Input, Message, OrganisationName
+from tenantry.organisations.changes import update_organisation
+from tenantry.organisations.deletion import delete_organisation, restore_organisation
+from tenantry.organisations.organisation import (
+    ORGANISATION,
+    Organisation,
+    fetch_organisation,
+    made,
+)
+from tenantry.organisations.ownership import leave_organisation, transfer_ownership
+from tenantry.organisations.roles import change_role, create_role, delete_role, list_roles
 from tenantry.reply import Reply
 from tenantry.routing import Router
 from tenantry.tenancy.founding import found
@@ -24,14 +31,10 @@ from tenantry.tenancy.person import Person
 from tenantry.tenancy.plans import Plan
 from tenantry.tenancy.tenant import Tenant
 
-ORGANISATION = """
-SELECT id, name, slug, subscription_plan, member_count, created_at
-  FROM organisations
- WHERE id = $1
-"""
 CHANGE_PLAN = """
 UPDATE organisations SET subscription_plan = $2, updated_at = now() WHERE id = $1
 """
+ROLES = "SELECT count(*) FROM roles WHERE organisation_id = $1"
 ACTIVITY = f"""
 SELECT {feed.COLUMNS}
   FROM activities AS activity
@@ -39,18 +42,6 @@ SELECT {feed.COLUMNS}
   LEFT JOIN users AS target ON target.id = activity.target_id
  WHERE activity.organisation_id = $1 AND activity.seq = $2
 """
-
-
-class Organisation(msgspec.Struct, frozen=True, rename="camel"):
-    """An organisation. `member_limit` is null where the plan has none."""
-
-    id: UUID
-    name: str
-    slug: str
-    subscription_plan: str
-    member_count: int
-    member_limit: int | None
-    created_at: datetime
 
 
 class FoundInput(Input):
@@ -71,7 +62,7 @@ class BroadcastInput(Input):
 @get("/", guards=[any_member], summary="The organisation", operation_id="getOrganisation")
 async def get_organisation(tenant: NamedDependency[Tenant]) -> Reply[Organisation]:
     """The organisation that the token is for."""
-    return Reply("Organisation fetched", await _organisation(tenant))
+    return Reply("Organisation fetched", await fetch_organisation(tenant))
 
 
 @post(
@@ -93,20 +84,21 @@ async def found_organisation(
             raise TokenInvalid  # the account was closed a moment ago
         row = await person.connection.fetchrow(ORGANISATION, organisation)
     assert row is not None, "it has just been made"
-    return Reply("Organisation created", _made(row))
+    return Reply("Organisation created", made(row))
 
 
 @patch(
     "/subscription",
     guards=[allowed(Permission.PLAN_CHANGE)],
-    answers=(AlreadyOnPlan, SeatsExceeded),
+    answers=(AlreadyOnPlan, SeatsExceeded, CustomRolesExist),
     summary="Change the plan",
     operation_id="changeSubscription",
 )
 async def change_subscription(
     data: JSONBody[SubscriptionInput], tenant: NamedDependency[Tenant]
 ) -> Reply[Organisation]:
-    """Moves to another plan, up or down. Down needs the members to fit.
+    """Moves to another plan, up or down. Down needs the members to fit, and custom roles to be
+    deleted where the plan has none.
 
     Sends PLAN_UPGRADED or PLAN_DOWNGRADED.
     """
@@ -119,6 +111,13 @@ async def change_subscription(
                 f"The {data.plan} plan allows {data.plan.seats} members, and there are "
                 f"{seats.members}. Remove members first."
             )
+        if not data.plan.custom_roles:
+            roles = await tenant.connection.fetchval(ROLES, tenant.organisation_id)
+            if roles:
+                raise CustomRolesExist(
+                    f"The {data.plan} plan has no custom roles, and there are {roles}: give their "
+                    "members another role and delete them first"
+                )
         await tenant.execute(CHANGE_PLAN, tenant.organisation_id, data.plan)
         upgrade = data.plan.above(seats.plan)
         moment = datetime.now(UTC)
@@ -131,7 +130,7 @@ async def change_subscription(
                 "upgradedAt" if upgrade else "downgradedAt": moment,
             },
         )
-        organisation = await _organisation(tenant)
+        organisation = await fetch_organisation(tenant)
     return Reply(f"Subscription plan {'upgraded' if upgrade else 'downgraded'}", organisation)
 
 
@@ -156,27 +155,22 @@ async def broadcast(
     return Reply("Message broadcasted", activity)
 
 
-async def _organisation(tenant: Tenant) -> Organisation:
-    organisation = await tenant.fetch_one(_made, ORGANISATION, tenant.organisation_id)
-    if organisation is None:
-        raise TokenInvalid
-    return organisation
-
-
-def _made(row: Record) -> Organisation:
-    return Organisation(
-        row["id"],
-        row["name"],
-        row["slug"],
-        row["subscription_plan"],
-        row["member_count"],
-        Plan(row["subscription_plan"]).seats,
-        row["created_at"],
-    )
-
-
 router = Router(
     "/api/organisations",
-    route_handlers=[get_organisation, found_organisation, change_subscription, broadcast],
+    route_handlers=[
+        get_organisation,
+        found_organisation,
+        update_organisation,
+        delete_organisation,
+        restore_organisation,
+        change_subscription,
+        broadcast,
+        transfer_ownership,
+        leave_organisation,
+        list_roles,
+        create_role,
+        change_role,
+        delete_role,
+    ],
     tags=["Organisations"],
 )

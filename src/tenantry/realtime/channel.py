@@ -1,14 +1,21 @@
 """A channel: the subscribers of one organisation in this process, and how far they have got."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
 import msgspec
 from asyncpg import Record
 
 from tenantry.feed import ActivityType
+from tenantry.realtime.audience import Audience
 from tenantry.realtime.stream import event_of
-from tenantry.realtime.subscriber import REMOVED, Encode, Subscriber, Write
+from tenantry.realtime.subscriber import (
+    ORGANISATION_DELETED,
+    REMOVED,
+    Closing,
+    Encode,
+    Subscriber,
+)
 
 
 class Channel:
@@ -18,7 +25,7 @@ class Channel:
 
     def __init__(self, cursor: int) -> None:
         self.cursor = cursor
-        self.live: dict[Encode, dict[Subscriber, Write]] = {}
+        self.live: dict[Encode, Audience] = {}
         self.users: dict[UUID, set[Subscriber]] = {}
         self.size = 0
 
@@ -36,26 +43,35 @@ class Channel:
         if not mine:
             del self.users[subscriber.user_id]
         self.size -= 1
-        if group := self.live.get(subscriber.encode):
-            group.pop(subscriber, None)
+        if audience := self.live.get(subscriber.encode):
+            audience.remove(subscriber)
 
     def go_live(self, subscriber: Subscriber) -> None:
         """From now on it gets what is delivered; it must have everything up to the cursor."""
         assert subscriber.seq == self.cursor
-        subscriber.go_live()
-        self.live.setdefault(subscriber.encode, {})[subscriber] = subscriber.writer()
+        if subscriber.encode not in self.live:
+            self.live[subscriber.encode] = Audience()
+        subscriber.go_live(self.live[subscriber.encode])
 
     def deliver(self, rows: Sequence[Record]) -> None:
         """Send these events, which follow the cursor, to whoever is live.
 
-        A removed user is closed before the event that says so, and whatever follows it.
+        Who is removed, or everybody where the organisation is deleted, is closed before the event
+        that says so, and whatever follows it.
         """
         start = 0
+        leaving: Iterable[Subscriber]
         for index, row in enumerate(rows):
             if row["type"] == ActivityType.USER_REMOVED:
-                self._send(rows[start:index])
-                self._close_removed(row)
-                start = index
+                removed = UUID(msgspec.json.decode(row["payload"])["userId"])
+                leaving, closing = self.users.get(removed, ()), REMOVED
+            elif row["type"] == ActivityType.ORGANISATION_DELETED:
+                leaving, closing = self, ORGANISATION_DELETED
+            else:
+                continue
+            self._send(rows[start:index])
+            _close(leaving, closing, row["seq"])
+            start = index
         self._send(rows[start:])
         self.cursor = rows[-1]["seq"]
 
@@ -63,13 +79,11 @@ class Channel:
         if not rows:
             return
         events = [event_of(row) for row in rows]
-        for encode, group in self.live.items():
-            data = encode(events)
-            for write in list(group.values()):  # one that is full leaves as it is written to
-                write(data)
+        for encode, audience in self.live.items():
+            audience.send(encode(events))
 
-    def _close_removed(self, row: Record) -> None:
-        removed = UUID(msgspec.json.decode(row["payload"])["userId"])
-        for subscriber in list(self.users.get(removed, ())):
-            if row["seq"] > subscriber.since:  # else it has come back since
-                subscriber.close(REMOVED)
+
+def _close(leaving: Iterable[Subscriber], closing: Closing, seq: int) -> None:
+    for subscriber in list(leaving):
+        if seq > subscriber.since:  # else it has come back since
+            subscriber.close(closing)

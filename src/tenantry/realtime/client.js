@@ -18,7 +18,7 @@ const STEADY = 10_000; // ms after which a connection counts as having worked
 const OPEN_WITHIN = 20_000;
 const PING_EVERY = 25_000;
 const PONG_WITHIN = 10_000;
-const FINAL = new Set([4001, 4003]); // the session has ended; removed from the organisation
+const FINAL = new Set([4001, 4003, 4004]); // session ended; removed from the organisation, or it was deleted
 
 export class EventStream extends EventTarget {
   #url;

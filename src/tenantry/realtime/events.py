@@ -25,7 +25,6 @@ from tenantry.realtime.subscriber import (
     WINDOW,
     Closing,
     Subscriber,
-    Write,
 )
 from tenantry.tenancy.guards import any_member, enter_by_ticket, note_identity
 from tenantry.tenancy.tenant import Tenant
@@ -37,7 +36,7 @@ KEEP_ALIVE = 20.0  # seconds of silence after which a comment says that the stre
 class EventSource(Subscriber):
     """What is to be sent, until the client has read it. `abort` ends the connection at once."""
 
-    __slots__ = ("_abort", "_abort_timer", "_closing", "_hub", "_live", "_news", "_size", "_unread")
+    __slots__ = ("_abort", "_abort_timer", "_closing", "_hub", "_news", "_size", "_unread")
 
     def __init__(self, hub: Hub, abort: Callable[[], None]) -> None:
         super().__init__()
@@ -47,7 +46,6 @@ class EventSource(Subscriber):
         self._unread: list[bytes] = []
         self._size = 0
         self._news = asyncio.Event()
-        self._live = False
         self._closing: Closing | None = None
 
     @staticmethod
@@ -58,18 +56,12 @@ class EventSource(Subscriber):
     def ready(self) -> bool:
         return self._size < WINDOW
 
-    def writer(self) -> Write:
-        return self.write
-
     def write(self, data: bytes) -> None:
         self._unread.append(data)
         self._size += len(data)
         self._news.set()
-        if self._live and self._size > BUFFER:
+        if self.audience and self._size > BUFFER:
             self.close(TOO_SLOW)
-
-    def go_live(self) -> None:
-        self._live = True
 
     def close(self, closing: Closing) -> None:
         if self._closing:

@@ -3,7 +3,7 @@
 import asyncio
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import structlog
@@ -14,20 +14,24 @@ from websockets.http11 import Request, Response
 
 from tenantry.asgi import Message, Scope
 
-if TYPE_CHECKING:
-    from tenantry.realtime.websocket import WebSocketProtocol
-
 log = structlog.get_logger()
 
 EXTENSION = "tenantry.websocket"  # where the scope has the connection that the gateway opens
 
 
+class Asking(Protocol):
+    """The connection that asks for it."""
+
+    transport: asyncio.Transport
+
+    def answer(self, response: Response) -> None:
+        """Send it; without 101 it is the last."""
+
+
 class Handshake:
     """Lives from the request to its answer."""
 
-    def __init__(
-        self, connection: "WebSocketProtocol", config: Config, app_state: dict[str, Any]
-    ) -> None:
+    def __init__(self, connection: Asking, config: Config, app_state: dict[str, Any]) -> None:
         self._connection = connection
         self._app = config.loaded_app
         self._root_path = config.root_path

@@ -2,7 +2,7 @@
 
 Woken, it reads what lies past the last seq that it delivered, for all of its organisations in one
 query, encodes each event once, and hands it to every subscriber of the organisation. One that
-comes with an older seq is first sent what it missed, as fast as it reads, and joins the others
+comes with an older seq is first sent what it missed (replay.py), and joins the others
 where it has caught up. All of that is one task on one connection, so nothing can come between.
 
 A subscriber's way: `welcome`, `follow`, then `dismiss` however it ends.
@@ -11,42 +11,32 @@ A subscriber's way: `welcome`, `follow`, then `dismiss` however it ends.
 import asyncio
 import contextlib
 import random
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from itertools import accumulate, groupby
-from operator import itemgetter
-from typing import TypeVar
 from uuid import UUID
 
 import structlog
-from asyncpg import Record
 
 from tenantry.db.database import Database, unreachable
 from tenantry.db.pool import Connection
 from tenantry.errors import TokenInvalid, TooManyConnections, Unavailable
-from tenantry.feed import CHANNEL
+from tenantry.feed import CHANNEL, ActivityType
+from tenantry.realtime import reading
 from tenantry.realtime.channel import Channel
-from tenantry.realtime.stream import Event, event_of, opening
-from tenantry.realtime.subscriber import SESSION_ENDED, Encode, Subscriber, restarting
+from tenantry.realtime.replay import Replay
+from tenantry.realtime.stream import Event, opening
+from tenantry.realtime.subscriber import SESSION_ENDED, Subscriber, restarting
 from tenantry.settings import Settings
 from tenantry.tenancy.tenant import Tenant
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
 SESSION_CHANNEL = "tenantry_session_ended"
 POLL = 5.0  # seconds until a lost wake-up is made good
 RETRY = 0.5  # seconds between attempts to reach a database that is away
-BATCH = 500  # events of one organisation in one read
-PART = 256 * 1024  # bytes, about, of one organisation's events that are sent at a time
-CHUNK = 1000  # organisations, or subscribers, that one statement asks after
 INTRODUCTION = 5.0  # seconds until a newcomer is told to come back later
 RETURN_RATE = 500  # connections a second that a restart asks to come back
 
-EVENTS_AFTER = """
-SELECT organisation_id, seq, type, payload, at FROM tenantry.events_after($1, $2, $3)
-"""
 STANDING = "SELECT tenantry.standing($1, $2, $3)"
 BECOME_NODE = "SELECT tenantry.become_node()"
 TELL_PRESENCE = "SELECT tenantry.tell_presence($1, $2, $3, $4)"
@@ -60,7 +50,7 @@ class Hub:
         self._replay_limit = settings.replay_limit
         self._channels: dict[UUID, Channel] = {}
         self._sessions: defaultdict[UUID, set[Subscriber]] = defaultdict(set)
-        self._behind: set[Subscriber] = set()  # not where their channel's cursor is
+        self._replay = Replay(self._channels)
         self._newcomers: list[tuple[Subscriber, asyncio.Future[bool]]] = []
         self._untold: set[tuple[UUID, UUID]] = set()  # whose presence has changed
         self._stale: set[UUID] = set()  # organisations with news
@@ -136,7 +126,7 @@ class Hub:
         if subscriber.seq == channel.cursor and subscriber.ready:
             channel.go_live(subscriber)
         else:
-            self._behind.add(subscriber)
+            self._replay.add(subscriber)
             self.wake(subscriber.organisation_id)
 
     def go_on(self) -> None:
@@ -157,7 +147,7 @@ class Hub:
         mine.remove(subscriber)
         if not mine:
             del self._sessions[subscriber.session_id]
-        self._behind.discard(subscriber)
+        self._replay.discard(subscriber)
         self._untold.add((organisation, subscriber.user_id))
         self._wake.set()
 
@@ -231,7 +221,8 @@ class Hub:
                 poll_at = clock() + POLL
                 self._stale.update(self._channels)
             await self._deliver(connection)
-            await self._catch_up(connection)
+            if await self._replay.go_on(connection):
+                self._wake.set()
             if polls:
                 await self._close_fallen(connection)
 
@@ -276,78 +267,41 @@ class Hub:
         )
         return standing
 
+    async def _fallen(
+        self, connection: Connection, subscribers: Iterable[Subscriber]
+    ) -> list[Subscriber]:
+        """Those of them who would not be let in any more."""
+        fallen = []
+        for some in reading.chunks(subscribers):
+            standing = await self._standing(connection, some)
+            fallen += [one for one, stands in zip(some, standing, strict=True) if not stands]
+        return fallen
+
     async def _close_fallen(self, connection: Connection) -> None:
         """Close those whose session has ended or expired without our hearing of it."""
-        for some in _chunks(self._all()):
-            standing = await self._standing(connection, some)
-            for subscriber, stands in zip(some, standing, strict=True):
-                if not stands:
-                    subscriber.close(SESSION_ENDED)
+        if fallen := await self._fallen(connection, self._all()):
+            # Whoever was removed at this moment is to hear that.
+            for subscriber in fallen:
+                self.wake(subscriber.organisation_id)
+            await self._deliver(connection)
+            for subscriber in fallen:
+                subscriber.close(SESSION_ENDED)
 
     async def _deliver(self, connection: Connection) -> None:
         """Send what is new in the stale organisations."""
         stale, self._stale = self._stale, set()
-        for some in _chunks(stale):
+        for some in reading.chunks(stale):
             cursors = {one: self._channels[one].cursor for one in some if one in self._channels}
-            rows = await _read(connection, cursors)
-            for organisation, group in groupby(rows, itemgetter("organisation_id")):
+            for organisation, events in await reading.read(connection, cursors):
+                part = reading.part(events)
+                if any(event["type"] == ActivityType.ORGANISATION_CHANGED for event in part):
+                    # It may ask for a second factor from now on.
+                    everybody = self._channels.get(organisation, ())
+                    for subscriber in await self._fallen(connection, everybody):
+                        subscriber.close(SESSION_ENDED)
                 channel = self._channels.get(organisation)
                 if channel is None or channel.cursor != cursors[organisation]:
                     continue  # everybody left while we read, and who came since is stale anew
-                events = list(group)
-                part = _part(events)
                 channel.deliver(part)
-                if len(part) < len(events) or len(events) == BATCH:
+                if len(part) < len(events) or len(events) == reading.BATCH:
                     self.wake(organisation)
-
-    async def _catch_up(self, connection: Connection) -> None:
-        """Send those who came with an older seq the next part of what they missed."""
-        starts: dict[UUID, int] = {}
-        for subscriber in list(self._behind):
-            channel = self._channels[subscriber.organisation_id]
-            if subscriber.seq == channel.cursor and subscriber.ready:
-                self._behind.remove(subscriber)
-                channel.go_live(subscriber)
-            elif subscriber.seq < channel.cursor and subscriber.ready:
-                start = starts.get(subscriber.organisation_id, subscriber.seq)
-                starts[subscriber.organisation_id] = min(start, subscriber.seq)
-        for some in _chunks(starts):
-            rows = await _read(connection, {one: starts[one] for one in some})
-            for organisation, group in groupby(rows, itemgetter("organisation_id")):
-                self._replay(organisation, _part(list(group)))
-        if starts:
-            self._wake.set()  # there may be more, or somebody has caught up
-
-    def _replay(self, organisation: UUID, rows: Sequence[Record]) -> None:
-        channel = self._channels.get(organisation)
-        if channel is None:
-            return
-        events = [event_of(row) for row in rows if row["seq"] <= channel.cursor]
-        encoded: dict[tuple[Encode, int], bytes] = {}
-        for subscriber in [one for one in self._behind if one.organisation_id == organisation]:
-            start = bisect_right(events, subscriber.seq, key=itemgetter(0))
-            if start == len(events) or not subscriber.ready:
-                continue
-            key = (subscriber.encode, start)
-            if key not in encoded:
-                encoded[key] = subscriber.encode(events[start:])
-            subscriber.seq = events[-1].seq
-            subscriber.writer()(encoded[key])
-
-
-async def _read(connection: Connection, cursors: dict[UUID, int]) -> list[Record]:
-    if not cursors:
-        return []
-    return await connection.fetch(EVENTS_AFTER, list(cursors), list(cursors.values()), BATCH)
-
-
-def _part(rows: list[Record]) -> list[Record]:
-    """The first of them, as many as PART holds; one at least."""
-    sizes = list(accumulate(len(row["payload"]) for row in rows))
-    return rows[: max(1, bisect_right(sizes, PART))]
-
-
-def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
-    rest = list(items)
-    for start in range(0, len(rest), CHUNK):
-        yield rest[start : start + CHUNK]

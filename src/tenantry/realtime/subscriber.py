@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
+from tenantry.realtime.audience import NO_DESCRIPTOR, Audience
 from tenantry.realtime.stream import Event
 from tenantry.tenancy.tenant import Tenant
 
 Encode: TypeAlias = Callable[[Sequence[Event]], bytes]
-Write: TypeAlias = Callable[[bytes], None]
 
 BUFFER = 1024 * 1024  # bytes that a client may leave unread before it is cut off
 CLOSE_TIMEOUT = 5.0  # seconds that a client has for its part of a close
@@ -28,6 +28,7 @@ SILENT = Closing(1011, "No answer to a ping. Connect again.")
 TOO_SLOW = Closing(1013, "Reading too slowly. Connect again from your last seq.")
 SESSION_ENDED = Closing(4001, "The session has ended. Sign in again.")
 REMOVED = Closing(4003, "You were removed from the organisation.")
+ORGANISATION_DELETED = Closing(4004, "The organisation was deleted.")
 
 
 def restarting(milliseconds: int) -> Closing:
@@ -37,7 +38,16 @@ def restarting(milliseconds: int) -> Closing:
 class Subscriber(ABC):
     """What the hub delivers to. No method may wait."""
 
-    __slots__ = ("admitted", "organisation_id", "seq", "session_id", "since", "user_id")
+    __slots__ = (
+        "admitted",
+        "audience",
+        "descriptor",
+        "organisation_id",
+        "seq",
+        "session_id",
+        "since",
+        "user_id",
+    )
 
     organisation_id: UUID
     user_id: UUID
@@ -46,9 +56,12 @@ class Subscriber(ABC):
     seq: int  # the last that it has; kept by the hub until it is live, when the channel's counts
 
     admitted: bool  # kept by the hub
+    audience: Audience | None  # since it is live
 
     def __init__(self) -> None:
         self.admitted = False
+        self.audience = None
+        self.descriptor = NO_DESCRIPTOR
 
     def enter_as(self, tenant: Tenant) -> None:
         self.organisation_id = tenant.organisation_id
@@ -67,12 +80,13 @@ class Subscriber(ABC):
         """Whether more of a replay may be written: less than WINDOW is unread."""
 
     @abstractmethod
-    def writer(self) -> Write:
-        """What takes encoded events. One that leaves BUFFER unread closes as TOO_SLOW."""
+    def write(self, data: bytes) -> None:
+        """Send encoded events. One that is live and leaves BUFFER unread closes as TOO_SLOW."""
 
-    @abstractmethod
-    def go_live(self) -> None:
+    def go_live(self, audience: Audience) -> None:
         """The replay is over: from now on BUFFER counts, and WINDOW no more."""
+        self.audience = audience
+        audience.add(self)
 
     @abstractmethod
     def close(self, closing: Closing) -> None:

@@ -15,12 +15,14 @@ from typing import Any
 import msgspec
 import structlog
 from uvicorn.config import Config
+from uvicorn.protocols.utils import is_ssl
 from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from tenantry.realtime.audience import Audience
 from tenantry.realtime.handshake import Handshake
 from tenantry.realtime.heartbeat import Heartbeat, Pinged
 from tenantry.realtime.hub import Hub
@@ -34,7 +36,6 @@ from tenantry.realtime.subscriber import (
     WINDOW,
     Closing,
     Subscriber,
-    Write,
 )
 
 log = structlog.get_logger("tenantry.websocket")
@@ -63,7 +64,6 @@ class WebSocketProtocol(asyncio.Protocol, Subscriber):
         "_handshake",
         "_hub",
         "_is_text",
-        "_live",
         "_message_limit",
         "_messages",
         "_opened_at",
@@ -96,7 +96,7 @@ class WebSocketProtocol(asyncio.Protocol, Subscriber):
         self._opened_at = self._second = 0.0
         self._messages = 0
         self._stalled_at = -1
-        self._is_text = self._paused = self._live = self._unanswered = False
+        self._is_text = self._paused = self._unanswered = False
 
     @staticmethod
     def encode(events: Sequence[Event]) -> bytes:
@@ -118,12 +118,16 @@ class WebSocketProtocol(asyncio.Protocol, Subscriber):
     def ready(self) -> bool:
         return not self._paused
 
-    def writer(self) -> Write:
-        return self.transport.write
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+        if self.audience and self.transport.get_write_buffer_size() > BUFFER:
+            self.close(TOO_SLOW)
 
-    def go_live(self) -> None:
-        self._live = True
-        self.transport.set_write_buffer_limits(high=BUFFER)
+    def go_live(self, audience: Audience) -> None:
+        if not (self.transport.is_closing() or is_ssl(self.transport)):
+            self.descriptor = self.transport.get_extra_info("socket").fileno()
+        super().go_live(audience)
+        self.transport.set_write_buffer_limits(high=0)  # to be told of anything that is unsent
 
     def close(self, closing: Closing) -> None:
         if self._closed_as:
@@ -136,7 +140,7 @@ class WebSocketProtocol(asyncio.Protocol, Subscriber):
         self._abort_later()
 
     def ping(self) -> None:
-        if self._paused:  # what it says is not read, so that it reads must do
+        if self._paused and not self.audience:  # it is not heard, so that it reads must do
             unread = self.transport.get_write_buffer_size()
             if unread == self._stalled_at:
                 self.close(SILENT)
@@ -167,16 +171,19 @@ class WebSocketProtocol(asyncio.Protocol, Subscriber):
 
     def pause_writing(self) -> None:
         self._paused = True
-        if self._live:
-            self.close(TOO_SLOW)
+        if self.audience:
+            self.audience.hold(self)
         else:
             self.transport.pause_reading()  # or the answers to its pings would pile up
 
     def resume_writing(self) -> None:
         self._paused = self._unanswered = False
         self._stalled_at = -1
-        self.transport.resume_reading()
-        self._hub.go_on()
+        if self.audience:
+            self.audience.release(self)
+        else:
+            self.transport.resume_reading()
+            self._hub.go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
@@ -262,14 +269,14 @@ class WebSocketProtocol(asyncio.Protocol, Subscriber):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return  # what is no JSON is ignored
         if said.type == "PING":
-            self.transport.write(PONG)
+            self.write(PONG)
 
     # The end.
 
     def _flush(self) -> None:
         for data in self._websocket.data_to_send():
             if data:
-                self.transport.write(data)
+                self.write(data)
             else:  # the end of the stream: a server closes first (RFC 6455, 7.1.1)
                 self.transport.close()
                 self._abort_later()

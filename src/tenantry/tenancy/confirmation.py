@@ -2,9 +2,7 @@
 
 from typing import NamedTuple
 
-from litestar.types import Scope
-
-from tenantry.attempts import Attempts, Purpose, attempt_of
+from tenantry.attempts import Attempts, Guess
 from tenantry.errors import PasswordWrong, TokenInvalid
 from tenantry.passwords import Passwords
 from tenantry.tenancy.person import Person
@@ -27,7 +25,7 @@ class Confirmed(NamedTuple):
 
 
 async def confirm_password(
-    who: Tenant | Person, scope: Scope, attempts: Attempts, passwords: Passwords, password: str
+    who: Tenant | Person, attempts: Attempts, passwords: Passwords, password: str
 ) -> Confirmed:
     """Outside any transaction: hashing takes its time, and a wrong one stays counted.
 
@@ -37,11 +35,10 @@ async def confirm_password(
     found = await who.connection.fetchrow(PERSON, who.user_id)
     if found is None or found["email"] is None:
         raise TokenInvalid
-    attempt = attempt_of(scope, Purpose.PASSWORD, found["email"])
-    await attempts.count(who.connection, attempt)
+    await attempts.count(who.connection, Guess.PASSWORD, found["email"])
     right, _ = await passwords.verify(password, found["password_hash"])
     if not right:
         raise PasswordWrong
-    await attempts.succeeded(who.connection, attempt)
+    await attempts.succeeded(who.connection, Guess.PASSWORD, found["email"])
     known_as = (found["name"], found["email"], *found["organisations"])
     return Confirmed(found["name"], found["email"], found["password_hash"], known_as)

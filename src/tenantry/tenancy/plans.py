@@ -15,6 +15,11 @@ class Plan(StrEnum):
         """How many members the plan allows; None is no limit."""
         return _SEATS[self]
 
+    @property
+    def custom_roles(self) -> bool:
+        """Whether an organisation on the plan may define roles of its own."""
+        return self is Plan.ENTERPRISE
+
     def above(self, other: "Plan") -> bool:
         order = list(Plan)
         return order.index(self) > order.index(other)

@@ -11,7 +11,7 @@ from tenantry.tenancy.plans import Plan
 LOCK = """
 SELECT subscription_plan, member_count
   FROM organisations
- WHERE id = $1
+ WHERE id = $1 AND deleted_at IS NULL
    FOR NO KEY UPDATE
 """
 

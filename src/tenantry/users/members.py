@@ -1,55 +1,72 @@
-"""GET /api/users, DELETE /api/users/{id}."""
+"""GET /api/users, PATCH and DELETE /api/users/{id}."""
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 import msgspec
-from litestar import delete, get
+from asyncpg import Record
+from litestar import delete, get, patch
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
-from tenantry.errors import CannotRemoveAdmin, CannotRemoveSelf, MemberUnknown
-from tenantry.feed import ActivityType
+from tenantry.errors import (
+    BeyondOwnPermissions,
+    CannotChangeOwnRole,
+    CannotRemoveAdmin,
+    CannotRemoveSelf,
+    FieldError,
+    Invalid,
+    LastOwner,
+    MemberUnknown,
+    OwnersOnly,
+    RoleUnknown,
+)
+from tenantry.inputs import Input
 from tenantry.reply import Reply
+from tenantry.tenancy.authority import (
+    Grade,
+    NamedRole,
+    change_grade,
+    check_change,
+    check_removal,
+    custom_role,
+    has_other_owners,
+    lock_as,
+    member_of,
+)
 from tenantry.tenancy.guards import allowed
+from tenantry.tenancy.leaving import leave
 from tenantry.tenancy.permissions import Permission, Role
-from tenantry.tenancy.tenant import Tenant, row_of
+from tenantry.tenancy.tenant import Tenant
 
-# User ids are time-ordered, so the primary key is also the order of joining.
-MEMBERS = """
+MEMBER = """
 SELECT users.id, users.name, users.email, memberships.role, memberships.owner,
-       memberships.organisation_id,
+       roles.id AS role_id, roles.name AS role_name, memberships.organisation_id,
        memberships.created_at, greatest(memberships.updated_at, users.updated_at) AS updated_at
   FROM memberships
   JOIN users ON users.id = memberships.user_id
+  LEFT JOIN roles ON roles.organisation_id = memberships.organisation_id
+                 AND roles.id = memberships.custom_role_id
  WHERE memberships.organisation_id = $1 AND memberships.removed_at IS NULL
- ORDER BY memberships.user_id
 """
-MEMBER = """
-SELECT memberships.role, users.name
-  FROM memberships
-  JOIN users ON users.id = memberships.user_id
- WHERE memberships.organisation_id = $1 AND memberships.user_id = $2
-   AND memberships.removed_at IS NULL
-"""
-REMOVE = """
-UPDATE memberships SET removed_at = now(), updated_at = now()
- WHERE organisation_id = $1 AND user_id = $2
-"""
-COUNT_OUT = """
-UPDATE organisations SET member_count = member_count - 1, updated_at = now() WHERE id = $1
-"""
-CLOSE_ACCOUNT = "SELECT tenantry.close_account_without_organisation($1)"
+# User ids are time-ordered, so the primary key is also the order of joining.
+MEMBERS = f"{MEMBER} ORDER BY memberships.user_id"
+ONE_MEMBER = f"{MEMBER} AND memberships.user_id = $2"
 
 
 class Member(msgspec.Struct, frozen=True, rename="camel"):
-    """A person as a member of the organisation; `created_at` is when they joined."""
+    """A person as a member of the organisation; `created_at` is when they joined.
+
+    `role` is ADMIN where `owner` is true, and MEMBER where there is a custom role.
+    """
 
     id: UUID
     name: str
     email: str
     role: str
     owner: bool
+    custom_role: NamedRole | None
     organisation_id: UUID
     created_at: datetime
     updated_at: datetime
@@ -57,6 +74,19 @@ class Member(msgspec.Struct, frozen=True, rename="camel"):
 
 class Removed(msgspec.Struct, frozen=True):
     removed: bool
+
+
+class NewRole(StrEnum):
+    OWNER = "OWNER"
+    ADMIN = "ADMIN"
+    MEMBER = "MEMBER"
+
+
+class RoleInput(Input):
+    """Exactly one of the two."""
+
+    role: NewRole | None = None
+    custom_role_id: UUID | None = None
 
 
 @get(
@@ -67,15 +97,58 @@ class Removed(msgspec.Struct, frozen=True):
 )
 async def list_members(tenant: NamedDependency[Tenant]) -> Reply[list[Member]]:
     """Everybody in the organisation, in the order of joining."""
-    members = await tenant.fetch(row_of(Member), MEMBERS, tenant.organisation_id)
-    return Reply("Users fetched", members)
+    return Reply("Users fetched", await tenant.fetch(_made, MEMBERS, tenant.organisation_id))
+
+
+@patch(
+    "/{user_id:str}",
+    guards=[allowed(Permission.MEMBERS_CHANGE_ROLE)],
+    answers=(
+        CannotChangeOwnRole,
+        OwnersOnly,
+        BeyondOwnPermissions,
+        MemberUnknown,
+        RoleUnknown,
+        LastOwner,
+    ),
+    summary="Change a member's role",
+    operation_id="changeRole",
+)
+async def change_role(
+    user_id: FromPath[str], data: JSONBody[RoleInput], tenant: NamedDependency[Tenant]
+) -> Reply[Member]:
+    """Gives a member another role. It takes effect with their next request.
+
+    Nobody gives or takes what they do not have themselves; what an admin becomes is an owner's to
+    say. Nobody changes their own role, but an owner who steps down while there is another. Sends
+    USER_ROLE_CHANGED.
+    """
+    if (data.role is None) == (data.custom_role_id is None):
+        raise Invalid(fields=(FieldError("role", "Give either role or customRoleId"),))
+    target = _user(user_id)
+    async with tenant.transaction():
+        _, actor = await lock_as(tenant, Permission.MEMBERS_CHANGE_ROLE)
+        member = await member_of(tenant, target)
+        after = await _wanted(tenant, data)
+        check_change(
+            actor,
+            member.grade,
+            after,
+            oneself=target == tenant.user_id,
+            other_owners=await has_other_owners(tenant, target),
+        )
+        if after != member.grade:
+            await change_grade(tenant, member, after)
+        changed = await tenant.fetch_one(_made, ONE_MEMBER, tenant.organisation_id, target)
+    assert changed is not None
+    return Reply("Role changed", changed)
 
 
 @delete(
     "/{user_id:str}",
     status_code=200,
     guards=[allowed(Permission.MEMBERS_REMOVE)],
-    answers=(CannotRemoveSelf, CannotRemoveAdmin, MemberUnknown),
+    answers=(CannotRemoveSelf, CannotRemoveAdmin, BeyondOwnPermissions, MemberUnknown),
     summary="Remove a member",
     operation_id="removeMember",
 )
@@ -84,26 +157,44 @@ async def remove_member(user_id: FromPath[str], tenant: NamedDependency[Tenant])
 
     Sends USER_REMOVED. Who is in no other organisation loses the account; the address is free.
     """
-    try:
-        target = UUID(user_id)
-    except ValueError:
-        raise MemberUnknown from None
+    target = _user(user_id)
     if target == tenant.user_id:
         raise CannotRemoveSelf
     async with tenant.transaction():
-        await tenant.lock_seats()
-        member = await tenant.connection.fetchrow(MEMBER, tenant.organisation_id, target)
-        if member is None:
-            raise MemberUnknown
-        if member["role"] == Role.ADMIN:
-            raise CannotRemoveAdmin
-        await tenant.execute(REMOVE, tenant.organisation_id, target)
-        await tenant.execute(COUNT_OUT, tenant.organisation_id)
-        await tenant.record(
-            ActivityType.USER_REMOVED,
-            f"{member['name']} was removed from the organisation",
-            {"userId": target, "removedBy": tenant.user_id},
-            target=target,
-        )
-        await tenant.execute(CLOSE_ACCOUNT, target)
+        _, actor = await lock_as(tenant, Permission.MEMBERS_REMOVE)
+        member = await member_of(tenant, target)
+        check_removal(actor, member.grade)
+        await leave(tenant, target, f"{member.name} was removed from the organisation")
     return Reply("User removed successfully", Removed(removed=True))
+
+
+def _user(user_id: str) -> UUID:
+    try:
+        return UUID(user_id)
+    except ValueError:
+        raise MemberUnknown from None
+
+
+async def _wanted(tenant: Tenant, data: RoleInput) -> Grade:
+    """Raises `RoleUnknown`."""
+    if data.custom_role_id is not None:
+        custom = await custom_role(tenant.connection, tenant.organisation_id, data.custom_role_id)
+        return Grade(Role.MEMBER, custom=custom)
+    if data.role is NewRole.MEMBER:
+        return Grade(Role.MEMBER)
+    return Grade(Role.ADMIN, owner=data.role is NewRole.OWNER)
+
+
+def _made(row: Record) -> Member:
+    custom = NamedRole(row["role_id"], row["role_name"]) if row["role_id"] else None
+    return Member(
+        row["id"],
+        row["name"],
+        row["email"],
+        row["role"],
+        row["owner"],
+        custom,
+        row["organisation_id"],
+        row["created_at"],
+        row["updated_at"],
+    )

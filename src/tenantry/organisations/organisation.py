@@ -1,0 +1,51 @@
+"""The organisation as its members see it."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from tenantry.errors import TokenInvalid
+from tenantry.tenancy.plans import Plan
+from tenantry.tenancy.tenant import Tenant
+
+ORGANISATION = """
+SELECT id, name, slug, subscription_plan, member_count, requires_second_factor, created_at
+  FROM organisations
+ WHERE id = $1
+"""
+
+
+class Organisation(msgspec.Struct, frozen=True, rename="camel"):
+    """An organisation. `member_limit` is null where the plan has none."""
+
+    id: UUID
+    name: str
+    slug: str
+    subscription_plan: str
+    member_count: int
+    member_limit: int | None
+    requires_second_factor: bool
+    created_at: datetime
+
+
+async def fetch_organisation(tenant: Tenant) -> Organisation:
+    """The entered one."""
+    organisation = await tenant.fetch_one(made, ORGANISATION, tenant.organisation_id)
+    if organisation is None:
+        raise TokenInvalid
+    return organisation
+
+
+def made(row: Record) -> Organisation:
+    return Organisation(
+        row["id"],
+        row["name"],
+        row["slug"],
+        row["subscription_plan"],
+        row["member_count"],
+        Plan(row["subscription_plan"]).seats,
+        row["requires_second_factor"],
+        row["created_at"],
+    )

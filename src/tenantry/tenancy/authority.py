@@ -1,0 +1,201 @@
+"""Authority: what somebody is in the organisation, and what they may change about somebody else.
+
+The rules are here and nowhere else:
+
+- nobody gives or takes what they do not have themselves;
+- who is an admin or an owner is the owners' to say, but for an admin making another;
+- nobody changes their own role, but an owner who steps down;
+- an organisation always has an owner.
+
+They are asked under the organisation's lock, of what is in the database then: whoever waits for
+the lock may have been demoted or removed meanwhile.
+"""
+
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from tenantry.db.pool import Connection
+from tenantry.errors import (
+    BeyondOwnPermissions,
+    CannotChangeOwnRole,
+    CannotRemoveAdmin,
+    Forbidden,
+    LastOwner,
+    MemberUnknown,
+    OwnersOnly,
+    RoleUnknown,
+    TokenInvalid,
+)
+from tenantry.feed import ActivityType
+from tenantry.tenancy.permissions import Permission, Role, permissions_of
+from tenantry.tenancy.seats import Seats
+from tenantry.tenancy.tenant import Tenant
+
+MEMBERSHIP = """
+SELECT users.name AS person, memberships.role, memberships.owner,
+       roles.id AS role_id, roles.name AS role_name, roles.permissions
+  FROM memberships
+  JOIN users ON users.id = memberships.user_id
+  LEFT JOIN roles ON roles.organisation_id = memberships.organisation_id
+                 AND roles.id = memberships.custom_role_id
+ WHERE memberships.organisation_id = $1 AND memberships.user_id = $2
+   AND memberships.removed_at IS NULL
+"""
+OTHER_OWNERS = """
+SELECT EXISTS (
+    SELECT FROM memberships
+     WHERE organisation_id = $1 AND user_id <> $2 AND owner AND removed_at IS NULL)
+"""
+SET_GRADE = """
+UPDATE memberships SET role = $3, owner = $4, custom_role_id = $5, updated_at = now()
+ WHERE organisation_id = $1 AND user_id = $2
+"""
+CUSTOM_ROLE = "SELECT id, name, permissions FROM roles WHERE organisation_id = $1 AND id = $2"
+
+
+class CustomRole(msgspec.Struct, frozen=True):
+    id: UUID
+    name: str
+    permissions: list[str]
+
+
+class NamedRole(msgspec.Struct, frozen=True):
+    """A custom role, as it stands beside a person or an invite."""
+
+    id: UUID
+    name: str
+
+
+class Grade(msgspec.Struct, frozen=True):
+    """What somebody is, or is to be, in the organisation."""
+
+    role: Role
+    owner: bool = False
+    custom: CustomRole | None = None
+
+    @property
+    def name(self) -> str:
+        if self.owner:
+            return "OWNER"
+        return self.custom.name if self.custom else self.role
+
+    @property
+    def custom_id(self) -> UUID | None:
+        return self.custom.id if self.custom else None
+
+    @property
+    def named_role(self) -> NamedRole | None:
+        return NamedRole(self.custom.id, self.custom.name) if self.custom else None
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        custom = self.custom.permissions if self.custom else None
+        return permissions_of(self.role, owner=self.owner, custom=custom)
+
+
+class Member(msgspec.Struct, frozen=True):
+    id: UUID
+    name: str
+    grade: Grade
+
+
+def check_grant(actor: Grade, *given: Grade) -> None:
+    """Raises `BeyondOwnPermissions`."""
+    if not all(grade.permissions <= actor.permissions for grade in given):
+        raise BeyondOwnPermissions
+
+
+def check_change(
+    actor: Grade, before: Grade, after: Grade, *, oneself: bool, other_owners: bool
+) -> None:
+    """Whether the actor may make somebody who is `before` into `after`.
+
+    `other_owners`: whether there is an owner besides the one whom it is about.
+
+    Raises:
+        CannotChangeOwnRole, OwnersOnly, BeyondOwnPermissions, LastOwner.
+    """
+    if oneself and not before.owner:
+        raise CannotChangeOwnRole
+    of_owners = before.role is Role.ADMIN or after.owner
+    if of_owners and Permission.ORGANISATION_OWN not in actor.permissions:
+        raise OwnersOnly
+    check_grant(actor, before, after)
+    if before.owner and not after.owner and not other_owners:
+        raise LastOwner
+
+
+def check_removal(actor: Grade, target: Grade) -> None:
+    """Raises `CannotRemoveAdmin`, `BeyondOwnPermissions`."""
+    if target.role is Role.ADMIN:
+        raise CannotRemoveAdmin  # by an owner either: they demote them first
+    check_grant(actor, target)
+
+
+async def lock_as(tenant: Tenant, permission: Permission | None) -> tuple[Seats, Grade]:
+    """Lock the organisation's row, and see what the one asking is now that we hold it.
+
+    Raises:
+        Forbidden: they have lost the permission while they waited.
+        TokenInvalid: they, or the organisation, are gone.
+    """
+    seats = await tenant.lock_seats()
+    row = await tenant.connection.fetchrow(MEMBERSHIP, tenant.organisation_id, tenant.user_id)
+    if row is None:
+        raise TokenInvalid
+    grade = _grade(row)
+    if permission is not None and permission not in grade.permissions:
+        raise Forbidden
+    return seats, grade
+
+
+async def member_of(tenant: Tenant, user: UUID) -> Member:
+    """Raises `MemberUnknown`."""
+    row = await tenant.connection.fetchrow(MEMBERSHIP, tenant.organisation_id, user)
+    if row is None:
+        raise MemberUnknown
+    return Member(user, row["person"], _grade(row))
+
+
+async def has_other_owners(tenant: Tenant, than: UUID) -> bool:
+    found: bool = await tenant.connection.fetchval(OTHER_OWNERS, tenant.organisation_id, than)
+    return found
+
+
+async def change_grade(tenant: Tenant, member: Member, after: Grade) -> None:
+    """Make the member what `after` says, within the caller's transaction. Sends USER_ROLE_CHANGED.
+
+    Whether it may be is the caller's to check.
+    """
+    await tenant.execute(
+        SET_GRADE, tenant.organisation_id, member.id, after.role, after.owner, after.custom_id
+    )
+    before = member.grade.name
+    await tenant.record(
+        ActivityType.USER_ROLE_CHANGED,
+        f"{member.name} is now {after.name}, and was {before}",
+        {
+            "userId": member.id,
+            "from": before,
+            "to": after.name,
+            "changedBy": tenant.user_id,
+        },
+        target=member.id,
+    )
+
+
+async def custom_role(connection: Connection, organisation: UUID, role: UUID) -> CustomRole:
+    """Raises `RoleUnknown`."""
+    row = await connection.fetchrow(CUSTOM_ROLE, organisation, role)
+    if row is None:
+        raise RoleUnknown
+    return CustomRole(**row)
+
+
+def _grade(row: Record) -> Grade:
+    custom = None
+    if row["role_id"] is not None:
+        custom = CustomRole(row["role_id"], row["role_name"], row["permissions"])
+    return Grade(Role(row["role"]), row["owner"], custom)

@@ -1,0 +1,233 @@
+"""Inviting: how invites are made and sent again, one or many, under the organisation's lock."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from uuid_utils.compat import uuid7
+
+from tenantry.errors import (
+    AlreadyInvited,
+    AlreadyMember,
+    FieldError,
+    Invalid,
+    InviteRepeated,
+    SeatLimitReached,
+    TenantryError,
+    TooManyInvites,
+)
+from tenantry.feed import ActivityType
+from tenantry.mail import Action, Mail, Template
+from tenantry.tenancy.authority import Grade, NamedRole, check_grant, custom_role, lock_as
+from tenantry.tenancy.permissions import Permission, Role
+from tenantry.tenancy.plans import Plan
+from tenantry.tenancy.seats import Seats
+from tenantry.tenancy.tenant import Tenant
+from tenantry.tenancy.tokens import Tokens, new_nonce, token_hash
+
+LIFETIME = timedelta(hours=24)
+# So that nobody is flooded with mail, nor our mail server used to flood others: in 24 hours.
+MOST_TO_ONE_ADDRESS = 10
+MOST_OF_ONE_ORGANISATION = 1000
+
+MEMBERS_AMONG = """
+SELECT lower(users.email) AS email
+  FROM memberships
+  JOIN users ON users.id = memberships.user_id
+ WHERE memberships.organisation_id = $1 AND memberships.removed_at IS NULL
+   AND lower(users.email) = ANY($2::text[])
+"""
+INVITED_AMONG = """
+SELECT lower(email) AS email
+  FROM invites
+ WHERE organisation_id = $1 AND lower(email) = ANY($2::text[])
+   AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()
+"""
+RESERVED = """
+SELECT count(*)
+  FROM invites
+ WHERE organisation_id = $1
+   AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()
+"""
+SENT_LATELY = """
+SELECT lower(email) AS email, sum(sends)::integer AS sends
+  FROM invites
+ WHERE organisation_id = $1 AND sent_at > now() - interval '24 hours'
+ GROUP BY 1
+"""
+SUPERSEDE = """
+UPDATE invites SET revoked_at = now()
+ WHERE organisation_id = $1 AND lower(email) = lower($2)
+   AND accepted_at IS NULL AND revoked_at IS NULL
+"""
+INVITE = """
+INSERT INTO invites
+       (organisation_id, id, email, role, custom_role_id, token_hash, invited_by, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8)
+RETURNING expires_at
+"""
+INVITER = """
+SELECT users.name AS inviter, organisations.name AS organisation
+  FROM organisations, users
+ WHERE organisations.id = $1 AND users.id = $2
+"""
+
+
+class Invite(msgspec.Struct, frozen=True, rename="camel"):
+    """An invite as its sender sees it, once: the token is not kept.
+
+    Where the server sends mail, the token leaves only by mail and is null here.
+    """
+
+    id: UUID
+    email: str
+    role: str
+    custom_role: NamedRole | None
+    token: str | None
+    expires_at: datetime
+
+
+class Inviting:
+    """Invites of one organisation, within the caller's transaction, which holds its lock.
+
+    `free` is how many seats neither members nor open invites hold; None is no limit.
+    """
+
+    def __init__(self, tenant: Tenant, tokens: Tokens, mail: Mail, seats: Seats) -> None:
+        self.tenant = tenant
+        self._tokens = tokens
+        self._mail = mail
+        self._plan = seats.plan
+        self._members = seats.members
+        self.free: int | None = None
+        self._taken: dict[str, type[TenantryError]] = {}
+        self._sent: dict[str, int] = {}
+        self._sender: dict[str, Any] | None = None
+
+    async def look(self, emails: Iterable[str]) -> None:
+        """See what stands in the way of inviting these addresses."""
+        connection, organisation = self.tenant.connection, self.tenant.organisation_id
+        lower = [email.lower() for email in emails]
+        for row in await connection.fetch(INVITED_AMONG, organisation, lower):
+            self._taken[row["email"]] = AlreadyInvited
+        for row in await connection.fetch(MEMBERS_AMONG, organisation, lower):
+            self._taken[row["email"]] = AlreadyMember
+        sent = await connection.fetch(SENT_LATELY, organisation)
+        self._sent = {row["email"]: row["sends"] for row in sent}
+        if self._plan.seats is not None:
+            reserved = await connection.fetchval(RESERVED, organisation)
+            self.free = self._plan.seats - self._members - reserved
+
+    async def invite(self, email: str, grade: Grade) -> Invite:
+        """Make an invite for an address that was looked for, and mail it. Sends INVITE_SENT.
+
+        Where it raises, nothing has been written.
+
+        Raises:
+            AlreadyMember, AlreadyInvited, InviteRepeated, TooManyInvites, SeatLimitReached.
+        """
+        if taken := self._taken.get(email.lower()):
+            raise taken
+        self.check_mail(email)
+        self.take_seat()
+        self._taken[email.lower()] = InviteRepeated
+        tenant, invite_id = self.tenant, uuid7()
+        token, nonce = self.new_token()
+        await tenant.execute(SUPERSEDE, tenant.organisation_id, email)
+        expires_at = await tenant.connection.fetchval(
+            INVITE,
+            tenant.organisation_id,
+            invite_id,
+            email,
+            grade.role,
+            grade.custom_id,
+            token_hash(token),
+            tenant.user_id,
+            LIFETIME,
+        )
+        await tenant.record(
+            ActivityType.INVITE_SENT,
+            f"{email} was invited as {grade.name}",
+            invite_payload(invite_id, email, grade),
+        )
+        await self.send(email, grade, nonce, expires_at)
+        return Invite(invite_id, email, grade.role, grade.named_role, self.shown(token), expires_at)
+
+    def take_seat(self) -> None:
+        """Raises `SeatLimitReached`."""
+        if self.free is None:
+            return
+        if self.free < 1:
+            raise seat_limit_reached(self._plan)
+        self.free -= 1
+
+    def check_mail(self, email: str) -> None:
+        """Count a mail to the address. Raises `TooManyInvites`."""
+        to_address = self._sent.get(email.lower(), 0)
+        if to_address >= MOST_TO_ONE_ADDRESS:
+            raise TooManyInvites(
+                f"This address was sent {to_address} invites in 24 hours; try again tomorrow"
+            )
+        if sum(self._sent.values()) >= MOST_OF_ONE_ORGANISATION:
+            raise TooManyInvites
+        self._sent[email.lower()] = to_address + 1
+
+    def new_token(self) -> tuple[str, str]:
+        """An invite's token, and the nonce that the mail's is derived from."""
+        nonce = new_nonce()
+        return self._tokens.derived(Action.ACCEPT_INVITE, nonce), nonce
+
+    def shown(self, token: str) -> str | None:
+        """The token, where the answer may say it."""
+        return None if self._mail.configured else token
+
+    async def send(self, email: str, grade: Grade, nonce: str, expires_at: datetime) -> None:
+        if not self._mail.sends:
+            return
+        if self._sender is None:
+            named = await self.tenant.connection.fetchrow(
+                INVITER, self.tenant.organisation_id, self.tenant.user_id
+            )
+            assert named is not None
+            self._sender = dict(named)
+        await self._mail.send(
+            self.tenant.connection,
+            Template.INVITE,
+            email,
+            **self._sender,
+            role=grade.name,
+            nonce=nonce,
+            expires_at=expires_at,
+        )
+
+
+async def lock_to_invite(
+    tenant: Tenant, tokens: Tokens, mail: Mail, role: Role | None, custom: UUID | None
+) -> tuple[Inviting, Grade]:
+    """Lock the organisation, and see what whoever is invited shall be.
+
+    Raises:
+        Invalid: a custom role beside another role than MEMBER.
+        RoleUnknown: there is no such custom role.
+        BeyondOwnPermissions: the one asking may not give so much.
+    """
+    if custom is not None and role is Role.ADMIN:
+        raise Invalid(fields=(FieldError("role", "An invite with a customRoleId is for a MEMBER"),))
+    seats, actor = await lock_as(tenant, Permission.MEMBERS_INVITE)
+    grade = Grade(role or Role.MEMBER)
+    if custom is not None:
+        found = await custom_role(tenant.connection, tenant.organisation_id, custom)
+        grade = Grade(Role.MEMBER, custom=found)
+    check_grant(actor, grade)
+    return Inviting(tenant, tokens, mail, seats), grade
+
+
+def invite_payload(invite: UUID, email: str, grade: Grade) -> dict[str, Any]:
+    payload: dict[str, Any] = {"inviteId": invite, "email": email, "role": grade.role}
+    return payload | ({"customRole": grade.custom.name} if grade.custom else {})
+
+
+def seat_limit_reached(plan: Plan) -> SeatLimitReached:
+    return SeatLimitReached(f"Member limit reached for {plan} plan. Please upgrade.")
