@@ -215,7 +215,7 @@ class TestRoutes:
 
     @staticmethod
     def body_for(path: str, foreign: str) -> dict[str, Any]:
-        return {
+        bodies: dict[str, dict[str, Any]] = {
             "/api/users/invite": {"email": "mallory@example.com"},
             "/api/users/invites": {"emails": ["eve@example.com"], "customRoleId": foreign},
             "/api/users/{user_id}": {"customRoleId": foreign},
@@ -226,7 +226,8 @@ class TestRoutes:
             "/api/organisations/broadcast": {"message": "hello"},
             "/api/organisations": {"name": "Mallory's"},
             "/api/auth/switch": {"organisationId": foreign},
-        }.get(path, {})
+        }
+        return bodies.get(path, {})
 
     @staticmethod
     async def snapshot(owner: Db, account: Account) -> list[list[Record]]:

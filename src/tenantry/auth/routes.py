@@ -11,9 +11,9 @@ from tenantry.auth import passkeys, second_factor, second_step, totp
 from tenantry.auth.devices import device_of
 from tenantry.auth.factors import factors_of
 from tenantry.auth.me import end_session, get_me, get_sessions, logout_all, switch_organisation
+from tenantry.auth.privacy import erase_me, export_me
 from tenantry.auth.proofs import Prover
 from tenantry.auth.second_step import SecondFactorNeeded, first_step_done
-from tenantry.auth.privacy import erase_me, export_me
 from tenantry.auth.sessions import (
     SignedIn,
     TokenPair,
