@@ -132,6 +132,12 @@ class Account:
     async def post(self, path: str, **body: Any) -> httpx.Response:
         return await self.call("POST", path, json=body)
 
+    async def patch(self, path: str, **body: Any) -> httpx.Response:
+        return await self.call("PATCH", path, json=body)
+
+    async def delete(self, path: str, **body: Any) -> httpx.Response:
+        return await self.call("DELETE", path, json=body)
+
     async def invite(self, email: str | None = None, role: str = "MEMBER") -> httpx.Response:
         return await self.post("/api/users/invite", email=email or unique_email(), role=role)
 
@@ -140,6 +146,16 @@ class Account:
 
     async def broadcast(self, message: str) -> httpx.Response:
         return await self.post("/api/organisations/broadcast", message=message)
+
+    async def change_role(self, user_id: str, **role: Any) -> httpx.Response:
+        return await self.patch(f"/api/users/{user_id}", **role)
+
+    async def define(self, name: str, *permissions: str) -> str:
+        """A custom role of the organisation, which needs to be on ENTERPRISE; its id."""
+        answer = await self.post(
+            "/api/organisations/roles", name=name, permissions=list(permissions)
+        )
+        return str(ok(answer, 201, "Role created")["id"])
 
     async def remove(self, user_id: str) -> httpx.Response:
         return await self.call("DELETE", f"/api/users/{user_id}")

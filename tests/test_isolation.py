@@ -15,7 +15,7 @@ from litestar.di import Provide
 from tenantry.app import ROUTES
 from tenantry.db import isolation
 from tenantry.docs.spec import document, undeclared
-from tests.api import Account, Api, ok
+from tests.api import PASSWORD, Account, Api, ok
 
 Db: TypeAlias = "Connection[Record]"
 
@@ -43,21 +43,22 @@ async def enter(connection: Db, organisation: str) -> None:
 
 
 async def populated(api: Api) -> Account:
-    """An organisation with a row in every tenant table."""
+    """An organisation with a row in every tenant table, but for presences."""
     admin = await api.register()
-    await admin.add()
+    ok(await admin.change_plan("ENTERPRISE"))
+    role = await admin.define("Billing", "plan:change")
+    member = await admin.add()
+    ok(await admin.change_role(member.id, customRoleId=role))
     ok(await admin.invite(), 201)
+    token = ok(await admin.delete("/api/organisations", password=PASSWORD))["token"]
+    ok(await api.post("/api/organisations/restore", token=token))
     ok(await admin.post("/api/realtime/ticket"), 201)
     return admin
 
 
 @pytest.fixture
-async def two(fresh: Api, owner: Db) -> AsyncIterator[tuple[Account, Account]]:
+async def two(fresh: Api) -> AsyncIterator[tuple[Account, Account]]:
     one, other = await populated(fresh), await populated(fresh)
-    await owner.execute(
-        """INSERT INTO roles (organisation_id, id, name, permissions)
-           SELECT id, gen_random_uuid(), 'Billing', '{plan:change}' FROM organisations"""
-    )
     async with one.socket(), other.socket():
         yield one, other
 
@@ -188,11 +189,14 @@ class TestRoutes:
         mine = await fresh.register("Mallory")
         member = next(one for one in ok(await theirs.get("/api/users")) if one["role"] == "MEMBER")
         before = await self.snapshot(owner, theirs)
-        secrets = {theirs.organisation["id"], theirs.id, theirs.user["email"], member["id"]}
+        [invite] = ok(await theirs.get("/api/users/invites"))
+        ids = [theirs.organisation["id"], theirs.id]
+        ids += [member["id"], member["customRole"]["id"], invite["id"]]
+        secrets = {*ids, theirs.user["email"], member["email"], invite["email"]}
         operations = self.operations()
         assert len(operations) >= 7
         for method, path, operation in operations:
-            for foreign in (theirs.organisation["id"], theirs.id, member["id"]):
+            for foreign in ids:
                 answer = await mine.call(
                     method,
                     re.sub(r"\{\w+\}", foreign, path),
@@ -211,14 +215,20 @@ class TestRoutes:
         assert await self.snapshot(owner, theirs) == before
 
     @staticmethod
-    def body_for(path: str, foreign: str) -> dict[str, str]:
-        return {
+    def body_for(path: str, foreign: str) -> dict[str, Any]:
+        bodies: dict[str, dict[str, Any]] = {
             "/api/users/invite": {"email": "mallory@example.com"},
-            "/api/organisations/subscription": {"plan": "PRO"},
+            "/api/users/invites": {"emails": ["eve@example.com"], "customRoleId": foreign},
+            "/api/users/{user_id}": {"customRoleId": foreign},
+            "/api/organisations/subscription": {"plan": "ENTERPRISE"},
+            "/api/organisations/transfer-ownership": {"userId": foreign, "password": PASSWORD},
+            "/api/organisations/roles": {"name": "Mine", "permissions": ["plan:change"]},
+            "/api/organisations/roles/{role_id}": {"name": "Mine now"},
             "/api/organisations/broadcast": {"message": "hello"},
             "/api/organisations": {"name": "Mallory's"},
             "/api/auth/switch": {"organisationId": foreign},
-        }.get(path, {})
+        }
+        return bodies.get(path, {})
 
     @staticmethod
     async def snapshot(owner: Db, account: Account) -> list[list[Record]]:
@@ -229,6 +239,8 @@ class TestRoutes:
                 ("organisations", "id"),
                 ("memberships", "organisation_id"),
                 ("invites", "organisation_id"),
+                ("roles", "organisation_id"),
+                ("deletions", "organisation_id"),
                 ("activities", "organisation_id"),
             )
         ]

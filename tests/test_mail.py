@@ -16,6 +16,7 @@ from tests.processes import tenantry
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
+QUEUE = "tenantry_jobs.pgqueuer"
 COUNT = "SELECT count(*) FROM tenantry_jobs.pgqueuer"
 DUE = "UPDATE tenantry_jobs.pgqueuer SET execute_after = now()"
 SECRET = {"JWT_REFRESH_SECRET": REFRESH_SECRET}
@@ -164,8 +165,8 @@ class TestFaults:
         address = unique_email()
         await sender().send(runtime, Template.ADDRESS_TAKEN, address, name="Ada")
         await mailbox.mail_to(address)
-        dead = "SELECT count(*) FROM tenantry_jobs.pgqueuer WHERE status = 'failed'"
-        await eventually(lambda: owner.fetchval(dead), 2)
+        states = "SELECT string_agg(status || attempts::text, ' ' ORDER BY id) FROM " + QUEUE
+        await eventually(lambda: owner.fetchval(states), "failed0 queued1")
 
     async def test_the_database_comes_back(
         self, worker: None, runtime: Db, owner: Db, mailbox: Mailbox

@@ -158,7 +158,7 @@ class TestPlans:
                 (organisation, ["x@example.com"]),
                 {"memberships_pkey", "users_pkey"},
             ),
-            (INVITED_AMONG, (organisation, ["x@example.com"]), {"invites_pending"}),
+            (INVITED_AMONG, (organisation, ["x@example.com"]), {"invites_open"}),
             (SENT_LATELY, (organisation,), {"invites_sent"}),
             (OPEN_INVITES, (organisation, LAST, 51), {"invites_open", "users_pkey"}),
             (ALL_ROLES, (organisation,), {"memberships_of_role"}),

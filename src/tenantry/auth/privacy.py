@@ -145,10 +145,12 @@ async def erase_me(
         account = await connection.fetchrow(NAME, person.user_id)
         if account is None or account["name"] is None:
             raise TokenInvalid
-        orphaned = []
-        for organisation in await connection.fetchval(OWN_ORGANISATIONS, person.user_id):
-            if not await _leave(person, organisation, account["name"]):
-                orphaned.append(await connection.fetchval(ORGANISATION_NAME, organisation))
+        organisations = await connection.fetchval(OWN_ORGANISATIONS, person.user_id)
+        orphaned = [
+            await connection.fetchval(ORGANISATION_NAME, organisation)
+            for organisation in organisations
+            if not await _leave(person, organisation, account["name"])
+        ]
         if orphaned:
             raise LastOwner(
                 f"You are the only owner of {' and '.join(orphaned)}, where there are others: "

@@ -13,6 +13,7 @@ from tenantry.auth.devices import device_of
 from tenantry.auth.factors import factors_of
 from tenantry.auth.me import end_session, get_me, get_sessions, logout_all, switch_organisation
 from tenantry.auth.password import change_password
+from tenantry.auth.privacy import erase_me, export_me
 from tenantry.auth.profile import change_email, update_me
 from tenantry.auth.proofs import Prover
 from tenantry.auth.recovery import forgot_password, reset_password
@@ -231,6 +232,8 @@ router = Router(
         logout,
         logout_all,
         get_me,
+        export_me,
+        erase_me,
         switch_organisation,
         get_sessions,
         end_session,

@@ -36,6 +36,7 @@ CURRENT_ORGANISATION = (
 SECRETS = {
     "users": ["password_hash"],
     "invites": ["token_hash"],
+    "deletions": ["token_hash"],
     "tickets": ["token_hash"],
     "one_time_tokens": ["token_hash"],
     "auth_attempts": ["key"],

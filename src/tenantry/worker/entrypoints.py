@@ -29,6 +29,7 @@ from tenantry.worker.retries import Permanent
 RESET_LIFETIME = timedelta(hours=1)
 
 SWEEP = "SELECT tenantry.sweep()"
+PURGE = "SELECT tenantry.purge_organisations()"
 ISSUE_RESET = "SELECT name, email, expires_at FROM tenantry.issue_password_reset($1, $2, $3)"
 ACCOUNT_OF = "SELECT name, email FROM tenantry.account_of($1)"
 
@@ -97,6 +98,8 @@ def _payload(job: Job, type_: type[T]) -> T:
 async def sweep(work: Work, _: Schedule) -> None:
     async with work.database.system() as connection:
         await connection.execute(SWEEP)
+        while await connection.fetchval(PURGE):  # a few at a time
+            pass
 
 
 ENTRYPOINTS: dict[str, Callable[[Work, Job], Awaitable[None]]] = {
