@@ -22,6 +22,7 @@ Db: TypeAlias = "Connection[Record]"
 
 # What handlers are given by the server.
 DEPENDENCIES = [
+    "attempts",
     "tenant",
     "person",
     "somebody",

@@ -207,6 +207,8 @@ async def test_the_daily_sweep(worker_url: str, fresh: Api, owner: Db, mailbox: 
     ok(await account.post("/api/realtime/ticket"), 201)
     await owner.execute("""
         UPDATE tickets SET expires_at = now();
+        UPDATE one_time_tokens SET expires_at = now() - interval '25 hours';
+        UPDATE auth_attempts SET counted_at = now() - interval '49 hours';
         UPDATE sessions SET ended_at = now() - interval '31 days' WHERE id = (
             SELECT id FROM sessions ORDER BY created_at DESC LIMIT 1);
         UPDATE sessions SET ended_at = now() WHERE id = (
@@ -214,12 +216,16 @@ async def test_the_daily_sweep(worker_url: str, fresh: Api, owner: Db, mailbox: 
         SELECT tenantry.enqueue('mail', NULL);
         INSERT INTO tenantry_jobs.pgqueuer_log (job_id, status, entrypoint, priority, created)
         SELECT job_id, 'successful', 'mail', 0, now() - interval '31 days'
-          FROM (VALUES (0), ((SELECT id FROM tenantry_jobs.pgqueuer))) AS job (job_id);
+          FROM (VALUES (0), ((SELECT max(id) FROM tenantry_jobs.pgqueuer))) AS job (job_id);
         INSERT INTO tenantry_jobs.pgqueuer_schedules (expression, entrypoint, next_run)
         VALUES ('17 3 * * *', 'sweep', now());
     """)
     async with working(worker_url, mailbox, **SECRET):
         await eventually(lambda: owner.fetchval("SELECT count(*) FROM tickets"), 0)
         await eventually(lambda: owner.fetchval("SELECT count(*) FROM sessions"), 2)
+        await eventually(lambda: owner.fetchval("SELECT count(*) FROM one_time_tokens"), 0)
+        # Where one has got in is remembered for longer.
+        known = "SELECT bool_and(succeeded_at IS NOT NULL) FROM auth_attempts"
+        await eventually(lambda: owner.fetchval(known), True)
     old = "SELECT job_id > 0 FROM tenantry_jobs.pgqueuer_log WHERE status = 'successful'"
     assert [row[0] for row in await owner.fetch(old)] == [True], "that of the job which is there"

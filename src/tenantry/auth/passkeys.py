@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from uuid_utils.compat import uuid7
 
+from tenantry.attempts import Attempts
 from tenantry.auth.challenges import (
     NoChallenge,
     Purpose,
@@ -20,7 +21,6 @@ from tenantry.auth.challenges import (
 from tenantry.auth.credentials import NewCredential, PasskeyCreationOptions, challenge_in
 from tenantry.auth.devices import device_of
 from tenantry.auth.factors import (
-    account_of,
     added,
     lock_factors,
     passkeys_of,
@@ -108,13 +108,13 @@ async def passkey_options(
     request: Request[Any, Any, Any],
     data: JSONBody[PasskeyOptionsInput],
     person: NamedDependency[Person],
+    attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     prover: NamedDependency[Prover],
 ) -> Reply[NewPasskeyOptions]:
     """What the browser needs to make a passkey. Once, and within five minutes."""
     prover.relying_party.require()
-    await confirm_password(person, passwords, data.password)
-    account = await account_of(person)
+    account = await confirm_password(person, attempts, passwords, data.password)
     connection = person.connection
     async with connection.transaction():
         await lock_factors(person)
@@ -129,7 +129,7 @@ async def passkey_options(
             session=person.session_id,
         )
     options = prover.relying_party.creation_options(
-        challenge, person.user_id, account["name"], account["email"], present
+        challenge, person.user_id, account.name, account.email, present
     )
     return Reply("Make a passkey", NewPasskeyOptions(options, challenge.expires_at))
 
@@ -249,6 +249,7 @@ async def remove_passkey(
     passkey_id: FromPath[str],
     data: JSONBody[RemovePasskeyInput],
     person: NamedDependency[Person],
+    attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     mail: NamedDependency[Mail],
 ) -> Reply[None]:
@@ -257,7 +258,7 @@ async def remove_passkey(
     With the last factor, the recovery codes go too. Where an organisation asks for a second
     factor, its members keep one.
     """
-    await confirm_password(person, passwords, data.password)
+    await confirm_password(person, attempts, passwords, data.password)
     async with person.connection.transaction():
         before = await lock_factors(person)
         name = await person.connection.fetchval(REMOVE, person.user_id, _passkey(passkey_id))

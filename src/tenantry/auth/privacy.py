@@ -9,6 +9,7 @@ from litestar import delete, get
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from tenantry.attempts import Attempts
 from tenantry.errors import LastOwner, PasswordWrong, TokenInvalid
 from tenantry.inputs import Input, Password
 from tenantry.mail import Mail, Template
@@ -128,6 +129,7 @@ async def export_me(person: NamedDependency[Person]) -> Reply[Export]:
 async def erase_me(
     data: JSONBody[EraseInput],
     person: NamedDependency[Person],
+    attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     mail: NamedDependency[Mail],
 ) -> Reply[Erased]:
@@ -137,7 +139,7 @@ async def erase_me(
     An organisation that one owns alone with others in it must be handed over or deleted first; one
     that nobody else is in goes with the account. Sends USER_REMOVED.
     """
-    await confirm_password(person, passwords, data.password)
+    await confirm_password(person, attempts, passwords, data.password)
     connection = person.connection
     async with connection.transaction():
         account = await connection.fetchrow(NAME, person.user_id)

@@ -8,6 +8,7 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from tenantry.attempts import Attempts
 from tenantry.auth.challenges import Purpose, open_challenge
 from tenantry.auth.credentials import PasskeyRequestOptions
 from tenantry.auth.devices import device_of
@@ -122,12 +123,13 @@ async def step_up(
     request: Request[Any, Any, Any],
     data: JSONBody[StepUpInput],
     person: NamedDependency[Person],
+    attempts: NamedDependency[Attempts],
     prover: NamedDependency[Prover],
 ) -> Reply[None]:
     """For a session that was opened before there was a second factor: it counts as one that has
     given it from now on.
     """
-    async with prover.proven(person, device_of(request.scope), data):
+    async with prover.proven(person, attempts, device_of(request.scope), data):
         return Reply("Second factor given", None)
 
 
@@ -142,13 +144,14 @@ async def recovery_codes(
     request: Request[Any, Any, Any],
     data: JSONBody[RecoveryCodesInput],
     person: NamedDependency[Person],
+    attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     prover: NamedDependency[Prover],
     mail: NamedDependency[Mail],
 ) -> Reply[RecoveryCodes]:
     """Ten new ones; those from before are void."""
-    await confirm_password(person, passwords, data.password)
-    async with prover.proven(person, device_of(request.scope), data):
+    await confirm_password(person, attempts, passwords, data.password)
+    async with prover.proven(person, attempts, device_of(request.scope), data):
         if not (await lock_factors(person)).any:
             raise NoSecondFactor
         codes = await renew_recovery_codes(person)

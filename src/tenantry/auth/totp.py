@@ -9,10 +9,11 @@ from litestar import Request, delete, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from tenantry.attempts import Attempts
 from tenantry.auth.challenges import MOST_TRIES
 from tenantry.auth.codes import address_of, new_secret
 from tenantry.auth.devices import device_of
-from tenantry.auth.factors import account_of, added, lock_factors, removed, tell
+from tenantry.auth.factors import added, lock_factors, removed, tell
 from tenantry.auth.proofs import Proof, Prover
 from tenantry.errors import (
     ChallengeInvalid,
@@ -78,21 +79,21 @@ class FactorAdded(msgspec.Struct, frozen=True, rename="camel"):
 async def start_totp(
     data: JSONBody[StartTotpInput],
     person: NamedDependency[Person],
+    attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     prover: NamedDependency[Prover],
 ) -> Reply[TotpStart]:
     """Gives a secret, as text, as an otpauth address, and as a picture of that (SVG) for the
     app to scan. It counts for nothing until its first code has been confirmed, within ten minutes.
     """
-    await confirm_password(person, passwords, data.password)
-    account = await account_of(person)
+    account = await confirm_password(person, attempts, passwords, data.password)
     secret = new_secret()
     sealed = prover.vault.seal(person.user_id, secret)
     async with person.connection.transaction():
         await lock_factors(person)
         if not await person.connection.fetchval(START, person.user_id, sealed):
             raise TotpExists
-    uri = address_of(secret, prover.relying_party.name, account["email"])
+    uri = address_of(secret, prover.relying_party.name, account.email)
     picture = segno.make_qr(uri).svg_inline(scale=4)
     return Reply("Scan the picture, then confirm a code", TotpStart(secret, uri, picture))
 
@@ -149,6 +150,7 @@ async def remove_totp(
     request: Request[Any, Any, Any],
     data: JSONBody[RemoveTotpInput],
     person: NamedDependency[Person],
+    attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     prover: NamedDependency[Prover],
     mail: NamedDependency[Mail],
@@ -158,8 +160,8 @@ async def remove_totp(
     With the last factor, the recovery codes go too. Where an organisation asks for a second
     factor, its members keep one.
     """
-    await confirm_password(person, passwords, data.password)
-    async with prover.proven(person, device_of(request.scope), data):
+    await confirm_password(person, attempts, passwords, data.password)
+    async with prover.proven(person, attempts, device_of(request.scope), data):
         before = await lock_factors(person)
         if not await person.connection.fetchval(REMOVE, person.user_id):
             raise NoTotp
