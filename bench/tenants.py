@@ -17,7 +17,8 @@ import asyncpg
 import msgspec
 from asyncpg import Connection, Record
 
-from tenantry.feed import RECORD, ActivityType
+from tenantry.events import BroadcastMessage
+from tenantry.feed import RECORD
 from tenantry.tenancy.tokens import Tokens
 
 WRITERS = 20  # connections that write at once
@@ -104,7 +105,7 @@ class Writers:
                 connection.execute(
                     WRITE_EACH,
                     organisations[place :: len(self._connections)],
-                    ActivityType.BROADCAST_MESSAGE,
+                    BroadcastMessage.type,
                     MESSAGE,
                     _payload(MESSAGE, organisations[0]),
                 )
@@ -144,7 +145,7 @@ class Writers:
     ) -> None:
         await connection.execute(
             WRITE,
-            ActivityType.BROADCAST_MESSAGE,
+            BroadcastMessage.type,
             organisation,
             message,
             _payload(message, organisation),

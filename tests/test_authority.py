@@ -13,29 +13,24 @@ from tenantry.errors import (
     OwnersOnly,
     TenantryError,
 )
-from tenantry.tenancy.authority import (
-    CustomRole,
-    Grade,
-    check_change,
-    check_grant,
-    check_removal,
-)
-from tenantry.tenancy.permissions import OF_ADMINS, Permission, Role
+from tenantry.tenancy.authority import check_change, check_grant, check_removal
+from tenantry.tenancy.permissions import CustomRole, Grade, Permission, Permissions, Role
 from tests.api import Account, Api, ok, refused
 
-OWNER = Grade(Role.ADMIN, owner=True)
-ADMIN = Grade(Role.ADMIN)
-MEMBER = Grade(Role.MEMBER)
+TABLE = Permissions({})
+OWNER = TABLE.grade(Role.ADMIN, owner=True)
+ADMIN = TABLE.grade(Role.ADMIN)
+MEMBER = TABLE.grade(Role.MEMBER)
 
 
 def custom(*permissions: str) -> Grade:
-    return Grade(Role.MEMBER, custom=CustomRole(UUID(int=1), "Custom", list(permissions)))
+    return TABLE.grade(Role.MEMBER, custom=CustomRole(UUID(int=1), "Custom", list(permissions)))
 
 
 KEEPER = custom("members:change-role", "members:invite", "members:remove")
 BILLING = custom("plan:change")
 INVITER = custom("members:invite")
-EVERYTHING = custom(*OF_ADMINS)
+EVERYTHING = custom(*TABLE.grantable)
 PRETENDER = custom(*Permission)  # as nobody can define it
 
 CHANGES: list[tuple[Grade, Grade, Grade, type[TenantryError] | None]] = [

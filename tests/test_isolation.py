@@ -31,6 +31,7 @@ DEPENDENCIES = [
     "mail",
     "tokens",
     "passwords",
+    "product",
     "prover",
     "settings",
 ]

@@ -1,6 +1,6 @@
 """The application: every route, what they share, and one place that answers errors."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from os import environ
@@ -43,6 +43,7 @@ from tenantry.errors import (
     TenantryError,
     Unavailable,
 )
+from tenantry.feature import Feature, installed, product_of
 from tenantry.health import health, ready
 from tenantry.inputs import field_errors
 from tenantry.mail import Mail
@@ -78,9 +79,15 @@ ROUTES: list[ControllerRouterHandler] = [
 ]
 
 
-def create_app(config: Settings) -> asgi.App:
-    """The whole server as one ASGI application. Its lifespan opens and closes everything."""
+def create_app(config: Settings, features: Sequence[Feature] = ()) -> asgi.App:
+    """The whole server as one ASGI application. Its lifespan opens and closes everything.
+
+    Raises:
+        PlansError: the plans cannot be read.
+    """
     assert config.database_url, "the server prepares the database, see tenantry.server"
+    ours = product_of(config, features)
+    routes = [*ROUTES, *(route for feature in features for route in feature.routes)]
     wake = RedisWake(config.redis_url) if config.redis_url else None
     database = Database(config.database_url, wake.publish if wake else None)
     tokens = Tokens(config)
@@ -119,6 +126,7 @@ def create_app(config: Settings) -> asgi.App:
         "mail": Provide(lambda: mail, sync_to_thread=False),
         "passwords": Provide(lambda: passwords, sync_to_thread=False),
         "person": Provide(provide_person, sync_to_thread=False),
+        "product": Provide(lambda: ours, sync_to_thread=False),
         "prover": Provide(lambda: prover, sync_to_thread=False),
         "settings": Provide(lambda: config, sync_to_thread=False),
         "somebody": Provide(provide_person_or_nobody, sync_to_thread=False),
@@ -126,14 +134,15 @@ def create_app(config: Settings) -> asgi.App:
         "tokens": Provide(lambda: tokens, sync_to_thread=False),
     }
     application = Litestar(
-        [*ROUTES, development_mail] if mail.sends and not mail.configured else ROUTES,
+        [*routes, development_mail] if mail.sends and not mail.configured else routes,
         lifespan=[lifespan],
         dependencies=dependencies,
         state=State(
             {
                 "database": database,
                 "tokens": tokens,
-                "document": cache(lambda: document(ROUTES, dependencies)),
+                "product": ours,
+                "document": cache(lambda: document(routes, dependencies, ours)),
             }
         ),
         exception_handlers={Exception: answer_error},
@@ -147,7 +156,7 @@ def create_app(config: Settings) -> asgi.App:
         openapi_config=None,
         logging_config=None,
     )
-    gateway = Gateway(database, tokens, hub, heartbeat, config)
+    gateway = Gateway(database, tokens, ours, hub, heartbeat, config)
 
     async def by_kind(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         if scope["type"] == "lifespan":
@@ -161,7 +170,7 @@ def create_app(config: Settings) -> asgi.App:
 def from_environment() -> asgi.App:
     """What a server process runs; see tenantry.server, which prepares its environment."""
     logs.configure()
-    return create_app(settings.load(environ))
+    return create_app(settings.load(environ), installed())
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorReply]:

@@ -252,9 +252,19 @@ class OwnersOnly(Forbidden):
     message = "Only an owner can change an admin's role or make somebody an owner"
 
 
-class EnterprisePlanRequired(Forbidden):
-    code = "ENTERPRISE_PLAN_REQUIRED"
-    message = "Custom roles need the ENTERPRISE plan; change the plan first"
+class NotInPlan(Forbidden):
+    code = "NOT_IN_PLAN"
+    message = "The organisation's plan does not have this; change the plan first"
+
+
+class PlanLimitReached(Forbidden):
+    code = "PLAN_LIMIT_REACHED"
+    message = "The organisation's plan does not allow more of this; change the plan first"
+
+
+class QuotaReached(Forbidden):
+    code = "QUOTA_REACHED"
+    message = "The organisation's plan does not allow more of this for now"
 
 
 class NotAMember(NotFound):

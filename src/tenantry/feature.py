@@ -3,7 +3,7 @@
     projects = Feature(
         name="projects",
         routes=[router],
-        events={"PROJECT_CREATED": ProjectCreated},
+        events=[ProjectCreated],
         permissions={"projects:manage": Role.ADMIN, "projects:write": Role.MEMBER},
         migrations=Path(__file__).parent / "migrations",
     )
@@ -18,25 +18,39 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 
-import msgspec
 from litestar.types import ControllerRouterHandler
 
-from tenantry.tenancy.permissions import Role
+from tenantry.events import Event
+from tenantry.settings import Settings
+from tenantry.tenancy import plans
+from tenantry.tenancy.permissions import Permissions, Role
+from tenantry.tenancy.product import Product, product
 
 GROUP = "tenantry.features"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """`events` are its activity types with their payloads; `permissions` the lowest role that has
-    each by itself; `migrations` the folder of its own Alembic branch, which is labelled `name`.
+    """`events` are the kinds that it records; `permissions` the lowest role that has each by
+    itself; `migrations` the folder of its own Alembic branch, which is labelled `name`.
     """
 
     name: str
     routes: Sequence[ControllerRouterHandler] = ()
-    events: Mapping[str, type[msgspec.Struct]] = field(default_factory=dict)
+    events: Sequence[type[Event]] = ()
     permissions: Mapping[str, Role] = field(default_factory=dict)
     migrations: Path | None = None
+
+
+def product_of(settings: Settings, features: Sequence[Feature]) -> Product:
+    """What plans, permissions and events there are with these features.
+
+    Raises:
+        PlansError: the plans cannot be read.
+    """
+    permissions = {name: role for one in features for name, role in one.permissions.items()}
+    events = [event for feature in features for event in feature.events]
+    return product(plans.load(settings.plans or plans.OURS), Permissions(permissions), events)
 
 
 def installed() -> list[Feature]:

@@ -9,7 +9,6 @@ Does not promise: that a wake-up arrives. It carries nothing; readers go by thei
 """
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -18,26 +17,9 @@ from asyncpg import Record
 from uuid_utils.compat import uuid7
 
 from tenantry.db.pool import Connection
+from tenantry.events import Event
 
 CHANNEL = "tenantry_activity"  # as RECORD has it
-
-
-class ActivityType(StrEnum):
-    USER_JOINED = "USER_JOINED"
-    USER_REMOVED = "USER_REMOVED"
-    USER_ROLE_CHANGED = "USER_ROLE_CHANGED"
-    PLAN_UPGRADED = "PLAN_UPGRADED"
-    PLAN_DOWNGRADED = "PLAN_DOWNGRADED"
-    INVITE_SENT = "INVITE_SENT"
-    INVITE_ACCEPTED = "INVITE_ACCEPTED"
-    INVITE_REVOKED = "INVITE_REVOKED"
-    BROADCAST_MESSAGE = "BROADCAST_MESSAGE"
-    ROLE_CREATED = "ROLE_CREATED"
-    ROLE_CHANGED = "ROLE_CHANGED"
-    ROLE_DELETED = "ROLE_DELETED"
-    ORGANISATION_CHANGED = "ORGANISATION_CHANGED"
-    ORGANISATION_DELETED = "ORGANISATION_DELETED"
-    ORGANISATION_RESTORED = "ORGANISATION_RESTORED"
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -89,20 +71,21 @@ COLUMNS = """
 
 async def record(
     connection: Connection,
-    type_: ActivityType,
+    event: Event,
     message: str,
-    payload: dict[str, Any],
     *,
     actor: UUID,
     target: UUID | None = None,
 ) -> int:
     """Write an activity of the entered organisation in this transaction; gives its seq.
 
-    It is also the event: `payload` is what that carries, and it is sent at the commit.
+    The event is sent at the commit; `message` tells it to people.
     """
-    metadata = msgspec.json.encode(payload).decode()
+    metadata = msgspec.json.encode(event).decode()
     statement = RECORD if connection.news is None else RECORD_SILENTLY
-    row = await connection.fetchrow(statement, uuid7(), type_, actor, target, message, metadata)
+    row = await connection.fetchrow(
+        statement, uuid7(), event.type, actor, target, message, metadata
+    )
     assert row is not None, "an organisation is entered"
     if connection.news is not None:
         connection.news.add(row["organisation_id"])

@@ -117,6 +117,11 @@ Message = Annotated[
 ]
 
 
+PlanName = Annotated[
+    str, _text("PRO", "must be the name of a plan", pattern=r"^[A-Z][A-Z0-9_]{0,31}$(?!\n)")
+]
+
+
 class Input(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """The body of a request."""
 

@@ -248,6 +248,12 @@ class Settings:
         _integer(0, 1_000_000),
         "missed events that a client is sent; one that missed more is told to RESYNC",
     )
+    plans: Path | None = _variable(
+        "TENANTRY_PLANS",
+        None,
+        Path,
+        "a file with plans of your own; see tenantry/tenancy/plans.toml for its form",
+    )
     trusted_proxies: tuple[str, ...] = _variable(
         "TRUSTED_PROXIES",
         (),

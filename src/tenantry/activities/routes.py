@@ -9,7 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from tenantry import feed
-from tenantry.feed import Activity, ActivityType
+from tenantry.errors import FieldError, Invalid
+from tenantry.feed import Activity
 from tenantry.reply import Page
 from tenantry.routing import Router
 from tenantry.tenancy.guards import any_member
@@ -77,8 +78,8 @@ async def list_activities(
     ] = FROM_THE_NEWEST,
     limit: Annotated[int, QueryParameter(ge=1, le=100, description="How many at the most.")] = 50,
     type: Annotated[  # noqa: A002
-        list[ActivityType] | None,
-        QueryParameter(description="Only these types; may be given several times."),
+        list[str] | None,
+        QueryParameter(description="Only these types; may be given several times.", max_items=50),
     ] = None,
     actor: Annotated[
         list[UUID] | None,
@@ -90,6 +91,10 @@ async def list_activities(
     With `after`, the page is the one that follows it, so that a client which knows everything up
     to a `seq` catches up without a hole.
     """
+    unknown = set(type or ()) - set(tenant.product.events)
+    if unknown:
+        problem = f"type must be one of {', '.join(tenant.product.events)}"
+        raise Invalid(fields=(FieldError("type", problem),))
     forward = after != FROM_THE_NEWEST and before == MAX_SEQ
     statement = page_statement(
         forward=forward, by_type=type is not None, by_actor=actor is not None

@@ -20,6 +20,7 @@ from tenantry.tenancy.confirmation import confirm_password
 from tenantry.tenancy.guards import signed_in
 from tenantry.tenancy.leaving import leave
 from tenantry.tenancy.person import Person
+from tenantry.tenancy.product import Product
 from tenantry.tenancy.tenant import Tenant
 
 EXPORT = "SELECT tenantry.export_person($1)"
@@ -142,6 +143,7 @@ async def erase_me(
     attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     mail: NamedDependency[Mail],
+    product: NamedDependency[Product],
 ) -> Reply[Erased]:
     """Leaves every organisation, ends every session, and erases who one was: the feeds keep
     "Former member". It cannot be taken back. Needs one's password.
@@ -159,7 +161,7 @@ async def erase_me(
         orphaned = [
             await connection.fetchval(ORGANISATION_NAME, organisation)
             for organisation in organisations
-            if not await _leave(person, organisation, account["name"])
+            if not await _leave(person, product, organisation, account["name"])
         ]
         if orphaned:
             raise LastOwner(
@@ -172,13 +174,14 @@ async def erase_me(
     return Reply("Account deleted", Erased(erased=True))
 
 
-async def _leave(person: Person, organisation: UUID, name: str) -> bool:
+async def _leave(person: Person, product: Product, organisation: UUID, name: str) -> bool:
     """Take the person out. False: they are the only owner, and others are there."""
     entered = await person.connection.fetchrow(ENTER_OWN, person.user_id, organisation)
     if entered is None or entered["role"] is None:
         return True  # removed a moment ago
     tenant = Tenant(
         person.connection,
+        product,
         organisation_id=organisation,
         user_id=person.user_id,
         session_id=person.session_id,

@@ -44,6 +44,7 @@ from tenantry.tenancy.guards import note_identity, signed_in
 from tenantry.tenancy.joining import join_as_new
 from tenantry.tenancy.permissions import Role
 from tenantry.tenancy.person import Person
+from tenantry.tenancy.product import Product
 from tenantry.tenancy.tokens import TokenError, Tokens
 
 EMAIL_TAKEN = "SELECT user_id FROM tenantry.find_account($1)"
@@ -89,6 +90,7 @@ async def register(
     tokens: NamedDependency[Tokens],
     attempts: NamedDependency[Attempts],
     mail: NamedDependency[Mail],
+    product: NamedDependency[Product],
 ) -> Reply[SignedIn]:
     """Makes an account and an organisation on the FREE plan, of which it is the admin.
 
@@ -101,7 +103,7 @@ async def register(
     password_hash = await passwords.hash(data.password)
     user, organisation = uuid7(), uuid7()
     async with database.system() as connection, connection.transaction():
-        await found(connection, organisation, data.organisation_name)
+        await found(connection, organisation, data.organisation_name, product.plans.first.name)
         joined = await join_as_new(
             connection,
             organisation,

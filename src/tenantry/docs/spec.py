@@ -39,6 +39,7 @@ from tenantry.errors import (
 )
 from tenantry.reply import ErrorReply, error_reply
 from tenantry.tenancy.guards import Allowed, signed_in, signed_in_or_nobody
+from tenantry.tenancy.product import OURS, Product
 
 DESCRIPTION = """
 The multi-tenant SaaS backend: accounts, organisations, members and invites, plans with seat
@@ -69,19 +70,7 @@ Who connects is settled by a ticket, an access token in the query, or one offere
 `new WebSocket(url, ["bearer", token])`. A page may connect from this server's own origin and from
 CORS_ORIGINS.
 
-| event | payload |
-|---|---|
-| USER_JOINED | userId, name, email, role |
-| USER_REMOVED | userId, removedBy |
-| PLAN_UPGRADED | from, to, upgradedAt |
-| PLAN_DOWNGRADED | from, to, downgradedAt |
-| USER_ROLE_CHANGED | userId, from, to, changedBy |
-| INVITE_SENT, INVITE_ACCEPTED, INVITE_REVOKED | inviteId, email, role, customRole if it has one |
-| ROLE_CREATED, ROLE_CHANGED, ROLE_DELETED | roleId, name, permissions, changedBy |
-| ORGANISATION_CHANGED | name, slug, requiresSecondFactor, changedBy |
-| ORGANISATION_DELETED | deletedBy, restorableUntil; read in the feed, where it is restored |
-| ORGANISATION_RESTORED | restoredBy |
-| BROADCAST_MESSAGE | message, sentBy, sentAt |
+{events}
 
 | close code | meaning | come back? |
 |---|---|---|
@@ -168,7 +157,9 @@ def undeclared(app: Litestar) -> list[str]:
 
 
 def document(
-    route_handlers: list[ControllerRouterHandler], dependencies: Iterable[str]
+    route_handlers: list[ControllerRouterHandler],
+    dependencies: Iterable[str],
+    product: Product = OURS,
 ) -> dict[str, Any]:
     """The document of these routes. Takes about a tenth of a second, so make it once.
 
@@ -209,13 +200,38 @@ def document(
     for name, definition in spec["components"]["schemas"].items():
         if name.endswith("Input"):
             definition["additionalProperties"] = False  # which Litestar leaves out
+    _offer(spec, product)
     spec["paths"]["/ws"] = socket = deepcopy(WEBSOCKET)
+    description = socket["get"]["description"]
+    socket["get"]["description"] = description.replace("{events}", _event_table(product))
     _document(
         socket["get"],
         [OriginNotAllowed, Invalid, TooMany, TooManyConnections, Unavailable],
         schemas[0],
     )
     return spec
+
+
+def _offer(spec: dict[str, Any], product: Product) -> None:
+    """Say what this product has to choose from, where a type says only that it is text."""
+    schemas = spec["components"]["schemas"]
+    schemas["SubscriptionInput"]["properties"]["plan"]["enum"] = product.plans.names
+    for name in ("NewRoleInput", "ChangedRoleInput"):
+        permissions = schemas[name]["properties"]["permissions"]
+        for shape in (permissions, *permissions.get("oneOf", ())):
+            if shape.get("type") == "array":
+                shape["items"]["enum"] = product.permissions.grantable
+    for parameter in spec["paths"]["/api/activities"]["get"]["parameters"]:
+        if parameter["name"] == "type":
+            parameter["schema"]["items"]["enum"] = list(product.events)
+
+
+def _event_table(product: Product) -> str:
+    rows = ["| event | payload |", "|---|---|"]
+    for type_, event in product.events.items():
+        fields = ", ".join(field.encode_name for field in msgspec.structs.fields(event))
+        rows.append(f"| {type_} | {fields} |")
+    return "\n".join(rows)
 
 
 def _named(schema: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from tenantry.errors import Forbidden, SecondFactorRequired, SlugTaken
-from tenantry.feed import ActivityType
+from tenantry.events import OrganisationChanged
 from tenantry.inputs import Input, OrganisationName, Slug
 from tenantry.organisations.organisation import Organisation, fetch_organisation
 from tenantry.reply import Reply
@@ -72,14 +72,8 @@ async def update_organisation(
             except asyncpg.UniqueViolationError:
                 raise SlugTaken from None
             await tenant.record(
-                ActivityType.ORGANISATION_CHANGED,
+                OrganisationChanged(name, slug, required, tenant.user_id),
                 "The organisation's settings were changed",
-                {
-                    "name": name,
-                    "slug": slug,
-                    "requiresSecondFactor": required,
-                    "changedBy": tenant.user_id,
-                },
             )
         changed = await fetch_organisation(tenant)
     return Reply("Organisation changed", changed)

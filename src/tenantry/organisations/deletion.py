@@ -13,7 +13,7 @@ from tenantry import feed
 from tenantry.attempts import Attempts
 from tenantry.db.database import Database
 from tenantry.errors import PasswordWrong, RestoreTokenUnknown
-from tenantry.feed import ActivityType
+from tenantry.events import OrganisationDeleted, OrganisationRestored
 from tenantry.inputs import Input, Password, Token
 from tenantry.mail import Action, Mail, Template
 from tenantry.passwords import Passwords
@@ -94,9 +94,7 @@ async def delete_organisation(
         await tenant.execute(KEEP_TOKEN, organisation, uuid7(), token_hash(token), tenant.user_id)
         until = deleted["deleted_at"] + RESTORABLE
         await tenant.record(
-            ActivityType.ORGANISATION_DELETED,
-            "The organisation was deleted",
-            {"deletedBy": tenant.user_id, "restorableUntil": until},
+            OrganisationDeleted(tenant.user_id, until), "The organisation was deleted"
         )
         owner = await connection.fetchrow(OWNER, tenant.user_id)
         assert owner is not None
@@ -134,9 +132,8 @@ async def restore_organisation(
             raise RestoreTokenUnknown
         await feed.record(
             connection,
-            ActivityType.ORGANISATION_RESTORED,
+            OrganisationRestored(found["deleted_by"]),
             "The organisation was restored",
-            {"restoredBy": found["deleted_by"]},
             actor=found["deleted_by"],
         )
         row = await connection.fetchrow(RESTORED, found["organisation_id"])

@@ -7,7 +7,7 @@ import msgspec
 from asyncpg import Record
 
 from tenantry.errors import TokenInvalid
-from tenantry.tenancy.plans import Plan
+from tenantry.tenancy.plans import Plans
 from tenantry.tenancy.tenant import Tenant
 
 ORGANISATION = """
@@ -32,20 +32,20 @@ class Organisation(msgspec.Struct, frozen=True, rename="camel"):
 
 async def fetch_organisation(tenant: Tenant) -> Organisation:
     """The entered one."""
-    organisation = await tenant.fetch_one(made, ORGANISATION, tenant.organisation_id)
-    if organisation is None:
+    row = await tenant.connection.fetchrow(ORGANISATION, tenant.organisation_id)
+    if row is None:
         raise TokenInvalid
-    return organisation
+    return made(row, tenant.product.plans)
 
 
-def made(row: Record) -> Organisation:
+def made(row: Record, plans: Plans) -> Organisation:
     return Organisation(
         row["id"],
         row["name"],
         row["slug"],
         row["subscription_plan"],
         row["member_count"],
-        Plan(row["subscription_plan"]).seats,
+        plans.named(row["subscription_plan"]).seats,
         row["requires_second_factor"],
         row["created_at"],
     )

@@ -13,7 +13,6 @@ from tenantry.inputs import Input, Password
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
 from tenantry.tenancy.authority import (
-    Grade,
     change_grade,
     has_other_owners,
     lock_as,
@@ -62,13 +61,14 @@ async def transfer_ownership(
     if data.user_id == tenant.user_id:
         raise CannotChangeOwnRole("You are an owner already")
     await confirm_password(tenant, attempts, passwords, data.password)
+    grade = tenant.product.permissions.grade
     async with tenant.transaction():
         await lock_as(tenant, Permission.ORGANISATION_OWN)
         heir = await member_of(tenant, data.user_id)
         if not heir.grade.owner:
-            await change_grade(tenant, heir, Grade(Role.ADMIN, owner=True))
+            await change_grade(tenant, heir, grade(Role.ADMIN, owner=True))
         myself = await member_of(tenant, tenant.user_id)
-        await change_grade(tenant, myself, Grade(Role.ADMIN))
+        await change_grade(tenant, myself, grade(Role.ADMIN))
     return Reply("Ownership transferred", Transferred(data.user_id))
 
 

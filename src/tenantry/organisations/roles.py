@@ -12,20 +12,21 @@ from uuid_utils.compat import uuid7
 
 from tenantry.errors import (
     BeyondOwnPermissions,
-    EnterprisePlanRequired,
     FieldError,
     Invalid,
+    NotInPlan,
     RoleInUse,
     RoleNameTaken,
     RoleUnknown,
     TooManyRoles,
 )
-from tenantry.feed import ActivityType
+from tenantry.events import RoleChanged, RoleCreated, RoleDeleted, RoleEvent
 from tenantry.inputs import Input, RoleName
 from tenantry.reply import Reply
-from tenantry.tenancy.authority import CustomRole, Grade, check_grant, custom_role, lock_as
+from tenantry.tenancy.authority import check_grant, custom_role, lock_as
 from tenantry.tenancy.guards import allowed, any_member
-from tenantry.tenancy.permissions import Permission, Role
+from tenantry.tenancy.permissions import CustomRole, Grade, Permission, Role
+from tenantry.tenancy.plans import CUSTOM_ROLES
 from tenantry.tenancy.tenant import Tenant, row_of
 
 MOST = 50
@@ -61,7 +62,7 @@ SELECT EXISTS (SELECT FROM memberships
 """
 DELETE = "DELETE FROM roles WHERE organisation_id = $1 AND id = $2"
 
-Permissions = Annotated[list[Permission], msgspec.Meta(max_length=len(Permission))]
+Permissions = Annotated[list[str], msgspec.Meta(max_length=100)]
 
 
 class OrganisationRole(msgspec.Struct, frozen=True, rename="camel"):
@@ -107,7 +108,7 @@ async def list_roles(tenant: NamedDependency[Tenant]) -> Reply[list[Organisation
 @post(
     "/roles",
     guards=[allowed(Permission.ROLES_MANAGE)],
-    answers=(EnterprisePlanRequired, BeyondOwnPermissions, RoleNameTaken, TooManyRoles),
+    answers=(NotInPlan, BeyondOwnPermissions, RoleNameTaken, TooManyRoles),
     summary="Define a role",
     operation_id="createRole",
 )
@@ -118,18 +119,15 @@ async def create_role(
 
     Sends ROLE_CREATED.
     """
-    role = CustomRole(uuid7(), data.name, _grantable(data.permissions))
+    role = CustomRole(uuid7(), data.name, _grantable(tenant, data.permissions))
     async with tenant.transaction():
-        seats, actor = await lock_as(tenant, Permission.ROLES_MANAGE)
-        if not seats.plan.custom_roles:
-            raise EnterprisePlanRequired(
-                f"Custom roles need the ENTERPRISE plan, and this is the {seats.plan} plan"
-            )
-        check_grant(actor, Grade(Role.MEMBER, custom=role))
+        _, actor = await lock_as(tenant, Permission.ROLES_MANAGE)
+        await tenant.require(CUSTOM_ROLES)
+        check_grant(actor, _grade(tenant, role))
         if await _other_roles(tenant, role) >= MOST:
             raise TooManyRoles
         await tenant.execute(CREATE, tenant.organisation_id, role.id, role.name, role.permissions)
-        await _record(tenant, ActivityType.ROLE_CREATED, role, "was defined")
+        await _record(tenant, RoleCreated, role, "was defined")
         created = await _shown(tenant, role.id)
     return Reply("Role created", created)
 
@@ -154,15 +152,17 @@ async def change_role(
         after = CustomRole(
             before.id,
             before.name if data.name is None else data.name,
-            before.permissions if data.permissions is None else _grantable(data.permissions),
+            before.permissions
+            if data.permissions is None
+            else _grantable(tenant, data.permissions),
         )
-        check_grant(actor, Grade(Role.MEMBER, custom=before), Grade(Role.MEMBER, custom=after))
+        check_grant(actor, _grade(tenant, before), _grade(tenant, after))
         if after != before:
             await _other_roles(tenant, after)
             await tenant.execute(
                 CHANGE, tenant.organisation_id, after.id, after.name, after.permissions
             )
-            await _record(tenant, ActivityType.ROLE_CHANGED, after, "was changed")
+            await _record(tenant, RoleChanged, after, "was changed")
         changed = await _shown(tenant, after.id)
     return Reply("Role changed", changed)
 
@@ -180,11 +180,11 @@ async def delete_role(role_id: FromPath[str], tenant: NamedDependency[Tenant]) -
     async with tenant.transaction():
         _, actor = await lock_as(tenant, Permission.ROLES_MANAGE)
         role = await custom_role(tenant.connection, tenant.organisation_id, _role(role_id))
-        check_grant(actor, Grade(Role.MEMBER, custom=role))
+        check_grant(actor, _grade(tenant, role))
         if await tenant.connection.fetchval(IN_USE, tenant.organisation_id, role.id):
             raise RoleInUse
         await tenant.execute(DELETE, tenant.organisation_id, role.id)
-        await _record(tenant, ActivityType.ROLE_DELETED, role, "was deleted")
+        await _record(tenant, RoleDeleted, role, "was deleted")
     return Reply("Role deleted", Deleted(deleted=True))
 
 
@@ -195,12 +195,17 @@ def _role(role_id: str) -> UUID:
         raise RoleUnknown from None
 
 
-def _grantable(permissions: list[Permission]) -> list[str]:
-    """Sorted, each once. Raises `Invalid` for what only owners have."""
-    if Permission.ORGANISATION_OWN in permissions:
-        problem = f"permissions cannot hold {Permission.ORGANISATION_OWN}, which only owners have"
+def _grantable(tenant: Tenant, permissions: list[str]) -> list[str]:
+    """Sorted, each once. Raises `Invalid` for what there is not, or what only owners have."""
+    grantable = tenant.product.permissions.grantable
+    if not set(permissions) <= set(grantable):
+        problem = f"permissions can hold only {', '.join(grantable)}"
         raise Invalid(fields=(FieldError("permissions", problem),))
     return sorted(set(permissions))
+
+
+def _grade(tenant: Tenant, role: CustomRole) -> Grade:
+    return tenant.product.permissions.grade(Role.MEMBER, custom=role)
 
 
 async def _other_roles(tenant: Tenant, role: CustomRole) -> int:
@@ -213,16 +218,9 @@ async def _other_roles(tenant: Tenant, role: CustomRole) -> int:
     return number
 
 
-async def _record(tenant: Tenant, type_: ActivityType, role: CustomRole, what: str) -> None:
+async def _record(tenant: Tenant, kind: type[RoleEvent], role: CustomRole, what: str) -> None:
     await tenant.record(
-        type_,
-        f"The role {role.name} {what}",
-        {
-            "roleId": role.id,
-            "name": role.name,
-            "permissions": role.permissions,
-            "changedBy": tenant.user_id,
-        },
+        kind(role.id, role.name, role.permissions, tenant.user_id), f"The role {role.name} {what}"
     )
 
 

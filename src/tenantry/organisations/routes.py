@@ -8,9 +8,17 @@ from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
 from tenantry import feed
-from tenantry.errors import AlreadyOnPlan, CustomRolesExist, SeatsExceeded, TokenInvalid
-from tenantry.feed import Activity, ActivityType
-from tenantry.inputs import Input, Message, OrganisationName
+from tenantry.errors import (
+    AlreadyOnPlan,
+    CustomRolesExist,
+    FieldError,
+    Invalid,
+    SeatsExceeded,
+    TokenInvalid,
+)
+from tenantry.events import BroadcastMessage, PlanDowngraded, PlanUpgraded
+from tenantry.feed import Activity
+from tenantry.inputs import Input, Message, OrganisationName, PlanName
 from tenantry.organisations.changes import update_organisation
 from tenantry.organisations.deletion import delete_organisation, restore_organisation
 from tenantry.organisations.organisation import (
@@ -23,12 +31,13 @@ from tenantry.organisations.ownership import leave_organisation, transfer_owners
 from tenantry.organisations.roles import change_role, create_role, delete_role, list_roles
 from tenantry.reply import Reply
 from tenantry.routing import Router
+from tenantry.tenancy.authority import lock_as
 from tenantry.tenancy.founding import found
 from tenantry.tenancy.guards import allowed, any_member, signed_in
 from tenantry.tenancy.joining import join
 from tenantry.tenancy.permissions import Permission, Role
 from tenantry.tenancy.person import Person
-from tenantry.tenancy.plans import Plan
+from tenantry.tenancy.product import Product
 from tenantry.tenancy.tenant import Tenant
 
 CHANGE_PLAN = """
@@ -52,7 +61,7 @@ class FoundInput(Input):
 
 
 class SubscriptionInput(Input):
-    plan: Plan
+    plan: PlanName
 
 
 class BroadcastInput(Input):
@@ -72,19 +81,21 @@ async def get_organisation(tenant: NamedDependency[Tenant]) -> Reply[Organisatio
     operation_id="foundOrganisation",
 )
 async def found_organisation(
-    data: JSONBody[FoundInput], person: NamedDependency[Person]
+    data: JSONBody[FoundInput],
+    person: NamedDependency[Person],
+    product: NamedDependency[Product],
 ) -> Reply[Organisation]:
     """Makes an organisation on the FREE plan, which the one asking owns. To work in it, switch."""
     organisation = uuid7()
     async with person.connection.transaction():
-        await found(person.connection, organisation, data.name)
+        await found(person.connection, organisation, data.name, product.plans.first.name)
         if not await join(
             person.connection, organisation, user=person.user_id, role=Role.ADMIN, owner=True
         ):
             raise TokenInvalid  # the account was closed a moment ago
         row = await person.connection.fetchrow(ORGANISATION, organisation)
     assert row is not None, "it has just been made"
-    return Reply("Organisation created", made(row))
+    return Reply("Organisation created", made(row, product.plans))
 
 
 @patch(
@@ -102,36 +113,37 @@ async def change_subscription(
 
     Sends PLAN_UPGRADED or PLAN_DOWNGRADED.
     """
+    plans = tenant.product.plans
+    if data.plan not in plans.names:
+        problem = f"plan must be one of {', '.join(plans.names)}"
+        raise Invalid(fields=(FieldError("plan", problem),))
+    plan = plans.named(data.plan)
     async with tenant.transaction():
-        seats = await tenant.lock_seats()
-        if data.plan is seats.plan:
-            raise AlreadyOnPlan(f"Organisation is already on the {data.plan} plan")
-        if data.plan.seats is not None and seats.members > data.plan.seats:
+        seats, _ = await lock_as(tenant, Permission.PLAN_CHANGE)
+        if plan == seats.plan:
+            raise AlreadyOnPlan(f"Organisation is already on the {plan.name} plan")
+        if plan.seats is not None and seats.members > plan.seats:
             raise SeatsExceeded(
-                f"The {data.plan} plan allows {data.plan.seats} members, and there are "
+                f"The {plan.name} plan allows {plan.seats} members, and there are "
                 f"{seats.members}. Remove members first."
             )
-        if not data.plan.custom_roles:
+        if not plan.custom_roles:
             roles = await tenant.connection.fetchval(ROLES, tenant.organisation_id)
             if roles:
                 raise CustomRolesExist(
-                    f"The {data.plan} plan has no custom roles, and there are {roles}: give their "
+                    f"The {plan.name} plan has no custom roles, and there are {roles}: give their "
                     "members another role and delete them first"
                 )
-        await tenant.execute(CHANGE_PLAN, tenant.organisation_id, data.plan)
-        upgrade = data.plan.above(seats.plan)
-        moment = datetime.now(UTC)
+        await tenant.execute(CHANGE_PLAN, tenant.organisation_id, plan.name)
+        upgrade = plans.above(plan, seats.plan)
+        change = PlanUpgraded if upgrade else PlanDowngraded
+        direction = "upgraded" if upgrade else "downgraded"
         await tenant.record(
-            ActivityType.PLAN_UPGRADED if upgrade else ActivityType.PLAN_DOWNGRADED,
-            f"Plan {'upgraded' if upgrade else 'downgraded'} from {seats.plan} to {data.plan}",
-            {
-                "from": seats.plan,
-                "to": data.plan,
-                "upgradedAt" if upgrade else "downgradedAt": moment,
-            },
+            change(seats.plan.name, plan.name, datetime.now(UTC)),
+            f"Plan {direction} from {seats.plan.name} to {plan.name}",
         )
         organisation = await fetch_organisation(tenant)
-    return Reply(f"Subscription plan {'upgraded' if upgrade else 'downgraded'}", organisation)
+    return Reply(f"Subscription plan {direction}", organisation)
 
 
 @post(
@@ -146,9 +158,7 @@ async def broadcast(
     """Sends a BROADCAST_MESSAGE to everybody who is connected, and writes it to the feed."""
     async with tenant.transaction():
         seq = await tenant.record(
-            ActivityType.BROADCAST_MESSAGE,
-            data.message,
-            {"message": data.message, "sentBy": tenant.user_id, "sentAt": datetime.now(UTC)},
+            BroadcastMessage(data.message, tenant.user_id, datetime.now(UTC)), data.message
         )
         activity = await tenant.fetch_one(feed.activity, ACTIVITY, tenant.organisation_id, seq)
     assert activity is not None

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from tenantry.feed import ActivityType
+from tenantry.events import OrganisationDeleted, UserRemoved
 from tenantry.realtime.audience import Audience
 from tenantry.realtime.stream import event_of
 from tenantry.realtime.subscriber import (
@@ -62,10 +62,10 @@ class Channel:
         start = 0
         leaving: Iterable[Subscriber]
         for index, row in enumerate(rows):
-            if row["type"] == ActivityType.USER_REMOVED:
+            if row["type"] == UserRemoved.type:
                 removed = UUID(msgspec.json.decode(row["payload"])["userId"])
                 leaving, closing = self.users.get(removed, ()), REMOVED
-            elif row["type"] == ActivityType.ORGANISATION_DELETED:
+            elif row["type"] == OrganisationDeleted.type:
                 leaving, closing = self, ORGANISATION_DELETED
             else:
                 continue

@@ -109,9 +109,9 @@ async def any_member_or_ticket(
     if "ticket" not in query:
         await any_member(connection, handler)
         return
-    database: Database = connection.scope["litestar_app"].state.database
+    state = connection.scope["litestar_app"].state
     try:
-        tenant = await enter_by_ticket(database, query["ticket"][0])
+        tenant = await enter_by_ticket(state.database, state.product, query["ticket"][0])
     except TokenInvalid:
         raise TokenInvalid("Invalid or expired ticket") from None
     connection.scope["state"]["tenant"] = tenant

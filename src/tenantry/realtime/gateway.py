@@ -25,6 +25,7 @@ from tenantry.realtime.hub import Hub
 from tenantry.realtime.websocket import WebSocketProtocol
 from tenantry.settings import Settings
 from tenantry.tenancy.guards import enter, enter_by_ticket
+from tenantry.tenancy.product import Product
 from tenantry.tenancy.tenant import Tenant
 from tenantry.tenancy.tokens import Tokens
 
@@ -42,12 +43,14 @@ class Gateway:
         self,
         database: Database,
         tokens: Tokens,
+        product: Product,
         hub: Hub,
         heartbeat: Heartbeat,
         settings: Settings,
     ) -> None:
         self._database = database
         self._tokens = tokens
+        self._product = product
         self._hub = hub
         self._heartbeat = heartbeat
         self._settings = settings
@@ -58,7 +61,7 @@ class Gateway:
         try:
             check_origin(scope, self._origins)
             after = read_after(scope)
-            tenant = await authenticate(self._database, self._tokens, scope)
+            tenant = await authenticate(self._database, self._tokens, self._product, scope)
             scope["state"].update(user_id=tenant.user_id, organisation_id=tenant.organisation_id)
             self._database.release(tenant.connection)  # it was needed to find out who this is
             greeting = await self._hub.welcome(connection, tenant, after)
@@ -102,7 +105,9 @@ def read_after(scope: Mapping[str, Any]) -> int | None:
     return int(given[0])
 
 
-async def authenticate(database: Database, tokens: Tokens, scope: Mapping[str, Any]) -> Tenant:
+async def authenticate(
+    database: Database, tokens: Tokens, product: Product, scope: Mapping[str, Any]
+) -> Tenant:
     """Who connects, by the query's ticket or token. Raises `Refused`, `TenantryError`."""
     if scope["path"] != "/ws":
         raise NotFound("There is no WebSocket at this address")
@@ -110,9 +115,9 @@ async def authenticate(database: Database, tokens: Tokens, scope: Mapping[str, A
     ticket = query.get("ticket")
     try:
         if ticket:
-            return await enter_by_ticket(database, ticket[0])
+            return await enter_by_ticket(database, product, ticket[0])
         if token := query.get("token", _offered(scope)):
-            return await enter(database, tokens, token[0])
+            return await enter(database, tokens, product, token[0])
     except TokenInvalid:
         raise Refused(f"Invalid or expired {'ticket' if ticket else 'token'}") from None
     except Exception as error:
@@ -144,10 +149,13 @@ async def plain_request(
     request: Request[Any, Any, Any],
     database: NamedDependency[Database],
     tokens: NamedDependency[Tokens],
+    product: NamedDependency[Product],
 ) -> Response[str]:
     """What somebody sees who asks for /ws without a WebSocket: the handshake's own answers."""
     try:
-        request.scope["state"]["tenant"] = await authenticate(database, tokens, request.scope)
+        request.scope["state"]["tenant"] = await authenticate(
+            database, tokens, product, request.scope
+        )
     except Refused as refused:
         return Response(str(refused), status_code=401, media_type=MediaType.TEXT)
     return Response(

@@ -20,7 +20,8 @@ import structlog
 from tenantry.db.database import Database, unreachable
 from tenantry.db.pool import Connection
 from tenantry.errors import TokenInvalid, TooManyConnections, Unavailable
-from tenantry.feed import CHANNEL, ActivityType
+from tenantry.events import OrganisationChanged
+from tenantry.feed import CHANNEL
 from tenantry.realtime import reading
 from tenantry.realtime.channel import Channel
 from tenantry.realtime.replay import Replay
@@ -294,7 +295,7 @@ class Hub:
             cursors = {one: self._channels[one].cursor for one in some if one in self._channels}
             for organisation, events in await reading.read(connection, cursors):
                 part = reading.part(events)
-                if any(event["type"] == ActivityType.ORGANISATION_CHANGED for event in part):
+                if any(event["type"] == OrganisationChanged.type for event in part):
                     # It may ask for a second factor from now on.
                     everybody = self._channels.get(organisation, ())
                     for subscriber in await self._fallen(connection, everybody):

@@ -28,8 +28,8 @@ from tenantry.errors import (
     RoleUnknown,
     TokenInvalid,
 )
-from tenantry.feed import ActivityType
-from tenantry.tenancy.permissions import Permission, Role, permissions_of
+from tenantry.events import UserRoleChanged
+from tenantry.tenancy.permissions import CustomRole, Grade, Permission, Role
 from tenantry.tenancy.seats import Seats
 from tenantry.tenancy.tenant import Tenant
 
@@ -53,46 +53,6 @@ UPDATE memberships SET role = $3, owner = $4, custom_role_id = $5, updated_at = 
  WHERE organisation_id = $1 AND user_id = $2
 """
 CUSTOM_ROLE = "SELECT id, name, permissions FROM roles WHERE organisation_id = $1 AND id = $2"
-
-
-class CustomRole(msgspec.Struct, frozen=True):
-    id: UUID
-    name: str
-    permissions: list[str]
-
-
-class NamedRole(msgspec.Struct, frozen=True):
-    """A custom role, as it stands beside a person or an invite."""
-
-    id: UUID
-    name: str
-
-
-class Grade(msgspec.Struct, frozen=True):
-    """What somebody is, or is to be, in the organisation."""
-
-    role: Role
-    owner: bool = False
-    custom: CustomRole | None = None
-
-    @property
-    def name(self) -> str:
-        if self.owner:
-            return "OWNER"
-        return self.custom.name if self.custom else self.role
-
-    @property
-    def custom_id(self) -> UUID | None:
-        return self.custom.id if self.custom else None
-
-    @property
-    def named_role(self) -> NamedRole | None:
-        return NamedRole(self.custom.id, self.custom.name) if self.custom else None
-
-    @property
-    def permissions(self) -> frozenset[str]:
-        custom = self.custom.permissions if self.custom else None
-        return permissions_of(self.role, owner=self.owner, custom=custom)
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -145,7 +105,7 @@ async def lock_as(tenant: Tenant, permission: Permission | None) -> tuple[Seats,
     row = await tenant.connection.fetchrow(MEMBERSHIP, tenant.organisation_id, tenant.user_id)
     if row is None:
         raise TokenInvalid
-    grade = _grade(row)
+    grade = _grade(tenant, row)
     if permission is not None and permission not in grade.permissions:
         raise Forbidden
     return seats, grade
@@ -156,7 +116,7 @@ async def member_of(tenant: Tenant, user: UUID) -> Member:
     row = await tenant.connection.fetchrow(MEMBERSHIP, tenant.organisation_id, user)
     if row is None:
         raise MemberUnknown
-    return Member(user, row["person"], _grade(row))
+    return Member(user, row["person"], _grade(tenant, row))
 
 
 async def has_other_owners(tenant: Tenant, than: UUID) -> bool:
@@ -174,14 +134,8 @@ async def change_grade(tenant: Tenant, member: Member, after: Grade) -> None:
     )
     before = member.grade.name
     await tenant.record(
-        ActivityType.USER_ROLE_CHANGED,
+        UserRoleChanged(member.id, before, after.name, tenant.user_id),
         f"{member.name} is now {after.name}, and was {before}",
-        {
-            "userId": member.id,
-            "from": before,
-            "to": after.name,
-            "changedBy": tenant.user_id,
-        },
         target=member.id,
     )
 
@@ -194,8 +148,9 @@ async def custom_role(connection: Connection, organisation: UUID, role: UUID) ->
     return CustomRole(**row)
 
 
-def _grade(row: Record) -> Grade:
+def _grade(tenant: Tenant, row: Record) -> Grade:
     custom = None
     if row["role_id"] is not None:
         custom = CustomRole(row["role_id"], row["role_name"], row["permissions"])
-    return Grade(Role(row["role"]), row["owner"], custom)
+    permissions = tenant.product.permissions
+    return permissions.grade(Role(row["role"]), owner=row["owner"], custom=custom)

@@ -9,13 +9,13 @@ from tenantry.db.pool import Connection
 
 MAX_LENGTH = 48
 
-FOUND_ORGANISATION = "SELECT tenantry.found_organisation($1, $2, $3)"
+FOUND_ORGANISATION = "SELECT tenantry.found_organisation($1, $2, $3, $4)"
 
 
-async def found(connection: Connection, organisation: UUID, name: str) -> None:
+async def found(connection: Connection, organisation: UUID, name: str, plan: str) -> None:
     """Make an organisation without members, and enter it for the caller's transaction."""
     slug = slug_of(name)
-    while not await connection.fetchval(FOUND_ORGANISATION, organisation, name, slug):
+    while not await connection.fetchval(FOUND_ORGANISATION, organisation, name, slug, plan):
         slug = f"{slug_of(name)}-{secrets.token_hex(3)}"
 
 

@@ -15,8 +15,8 @@ from litestar.types import Guard, Scope
 
 from tenantry.db.database import Database
 from tenantry.errors import Forbidden, TokenInvalid, TokenMissing
-from tenantry.tenancy.permissions import Permission
 from tenantry.tenancy.person import Person
+from tenantry.tenancy.product import Product
 from tenantry.tenancy.tenant import Tenant
 from tenantry.tenancy.tokens import Claims, TokenError, Tokens, token_hash
 
@@ -45,7 +45,7 @@ async def signed_in_or_nobody(connection: Connection, handler: BaseRouteHandler)
 class Allowed:
     """The guard of a route that needs a permission: `guards=[allowed(Permission.PLAN_CHANGE)]`."""
 
-    def __init__(self, permission: Permission) -> None:
+    def __init__(self, permission: str) -> None:
         self.permission = permission
 
     async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
@@ -54,12 +54,12 @@ class Allowed:
             raise Forbidden
 
 
-def allowed(permission: Permission) -> Guard:
+def allowed(permission: str) -> Guard:
     """Whoever has the permission by their role in the organisation."""
     return Allowed(permission)
 
 
-async def enter(database: Database, tokens: Tokens, token: str) -> Tenant:
+async def enter(database: Database, tokens: Tokens, product: Product, token: str) -> Tenant:
     """The tenant that an access token stands for, at this moment.
 
     Raises:
@@ -73,6 +73,7 @@ async def enter(database: Database, tokens: Tokens, token: str) -> Tenant:
     connection, authority = entered
     return Tenant(
         connection,
+        product,
         organisation_id=claims.organisation,
         user_id=claims.user,
         session_id=claims.session,
@@ -103,7 +104,7 @@ async def enter_person(database: Database, tokens: Tokens, token: str) -> Person
     )
 
 
-async def enter_by_ticket(database: Database, ticket: str) -> Tenant:
+async def enter_by_ticket(database: Database, product: Product, ticket: str) -> Tenant:
     """The tenant that a ticket was issued to; the ticket is spent.
 
     Raises:
@@ -115,6 +116,7 @@ async def enter_by_ticket(database: Database, ticket: str) -> Tenant:
     connection, found = entered
     return Tenant(
         connection,
+        product,
         organisation_id=found["organisation_id"],
         user_id=found["user_id"],
         session_id=found["session_id"],
@@ -134,7 +136,7 @@ def _claims(tokens: Tokens, token: str) -> Claims:
 
 async def _enter(scope: Scope) -> Tenant:
     state = scope["litestar_app"].state
-    tenant = await enter(state.database, state.tokens, bearer_token(scope))
+    tenant = await enter(state.database, state.tokens, state.product, bearer_token(scope))
     scope["state"]["tenant"] = tenant
     return tenant
 

@@ -7,8 +7,7 @@ from uuid import UUID
 
 from tenantry import feed
 from tenantry.db.pool import Connection
-from tenantry.feed import ActivityType
-from tenantry.tenancy.permissions import Role
+from tenantry.events import UserJoined
 
 CREATE_MEMBER = "SELECT tenantry.create_member($1, $2, $3, $4, $5, $6)"
 ADD_MEMBER = "SELECT name, email FROM tenantry.add_member($1, $2, $3)"
@@ -57,9 +56,8 @@ async def _joined(
     await connection.execute(COUNT_MEMBER, organisation)
     await feed.record(
         connection,
-        ActivityType.USER_JOINED,
+        UserJoined(user, name, email, role),
         f"{name} joined the organisation",
-        {"userId": user, "name": name, "email": email, "role": Role(role)},
         actor=user,
         target=user,
     )

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from tenantry.feed import ActivityType
+from tenantry.events import UserRemoved
 from tenantry.tenancy.tenant import Tenant
 
 REMOVE = """
@@ -23,10 +23,5 @@ async def leave(tenant: Tenant, user: UUID, message: str) -> None:
     """
     await tenant.execute(REMOVE, tenant.organisation_id, user)
     await tenant.execute(COUNT_OUT, tenant.organisation_id)
-    await tenant.record(
-        ActivityType.USER_REMOVED,
-        message,
-        {"userId": user, "removedBy": tenant.user_id},
-        target=user,
-    )
+    await tenant.record(UserRemoved(user, removed_by=tenant.user_id), message, target=user)
     await tenant.execute(CLOSE_ACCOUNT, user)

@@ -6,7 +6,7 @@ import msgspec
 
 from tenantry.db.pool import Connection
 from tenantry.errors import TokenInvalid
-from tenantry.tenancy.plans import Plan
+from tenantry.tenancy.plans import Plan, Plans
 
 LOCK = """
 SELECT subscription_plan, member_count
@@ -27,9 +27,9 @@ class Seats(msgspec.Struct, frozen=True):
         return self.plan.seats is None or self.members + reserved < self.plan.seats
 
 
-async def lock_seats(connection: Connection, organisation: UUID) -> Seats:
+async def lock_seats(connection: Connection, organisation: UUID, plans: Plans) -> Seats:
     """Lock the organisation's row. Whoever changes members, invites or the plan does so first."""
     row = await connection.fetchrow(LOCK, organisation)
     if row is None:
         raise TokenInvalid
-    return Seats(Plan(row["subscription_plan"]), row["member_count"])
+    return Seats(plans.named(row["subscription_plan"]), row["member_count"])

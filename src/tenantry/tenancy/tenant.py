@@ -1,6 +1,6 @@
 """Tenant: a person in an organisation, on a connection that sees this organisation only."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -9,7 +9,9 @@ from asyncpg.transaction import Transaction
 
 from tenantry import feed
 from tenantry.db.pool import Connection
-from tenantry.tenancy.permissions import permissions_of
+from tenantry.events import Event
+from tenantry.tenancy import entitlements
+from tenantry.tenancy.product import Product
 from tenantry.tenancy.seats import Seats, lock_seats
 
 T = TypeVar("T")
@@ -26,6 +28,7 @@ class Tenant:
         "organisation_id",
         "owner",
         "permissions",
+        "product",
         "role",
         "session_id",
         "user_id",
@@ -34,6 +37,7 @@ class Tenant:
     def __init__(
         self,
         connection: Connection,
+        product: Product,
         *,
         organisation_id: UUID,
         user_id: UUID,
@@ -44,12 +48,13 @@ class Tenant:
         last_seq: int,
     ) -> None:
         self.connection = connection
+        self.product = product
         self.organisation_id = organisation_id
         self.user_id = user_id
         self.session_id = session_id
         self.role = role
         self.owner = owner
-        self.permissions = permissions_of(role, owner=owner, custom=custom_permissions)
+        self.permissions = product.permissions.of(role, owner=owner, custom=custom_permissions)
         self.last_seq = last_seq
 
     async def fetch(self, make: Callable[[Record], T], sql: str, *args: Any) -> list[T]:
@@ -69,20 +74,30 @@ class Tenant:
 
     async def lock_seats(self) -> Seats:
         """See `seats.lock_seats`."""
-        return await lock_seats(self.connection, self.organisation_id)
+        return await lock_seats(self.connection, self.organisation_id, self.product.plans)
+
+    async def value(self, sql: str, *args: Any) -> Any:
+        """The first column of the first row; None where there is none."""
+        return await self.connection.fetchval(sql, *args)
+
+    async def require(self, name: str, *, used: int | Awaitable[int] = 0) -> None:
+        """Refuse what the plan does not allow, or not one more of: see `entitlements.require`."""
+        await entitlements.require(await self.lock_seats(), self.product.plans, name, used)
+
+    async def use(self, name: str, amount: int = 1) -> None:
+        """Use so much of a quota of the plan: see `entitlements.use`."""
+        plan = (await self.lock_seats()).plan
+        await entitlements.use(self.connection, self.organisation_id, plan, name, amount)
 
     async def record(
         self,
-        type_: feed.ActivityType,
+        event: Event,
         message: str,
-        payload: dict[str, Any],
         *,
         target: UUID | None = None,
     ) -> int:
         """See `feed.record`; the actor is the one asking."""
-        return await feed.record(
-            self.connection, type_, message, payload, actor=self.user_id, target=target
-        )
+        return await feed.record(self.connection, event, message, actor=self.user_id, target=target)
 
 
 def row_of(struct: type[T]) -> Callable[[Record], T]:

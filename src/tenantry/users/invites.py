@@ -28,7 +28,7 @@ from tenantry.errors import (
     SeatLimitReached,
     TooManyInvites,
 )
-from tenantry.feed import ActivityType
+from tenantry.events import InviteAccepted
 from tenantry.inputs import Email, Input, Name, NewPassword, Token
 from tenantry.mail import Mail
 from tenantry.passwords import Passwords
@@ -37,6 +37,8 @@ from tenantry.tenancy.guards import allowed, note_identity, signed_in_or_nobody
 from tenantry.tenancy.joining import join, join_as_new
 from tenantry.tenancy.permissions import Permission, Role
 from tenantry.tenancy.person import Person
+from tenantry.tenancy.plans import Plans
+from tenantry.tenancy.product import Product
 from tenantry.tenancy.seats import lock_seats
 from tenantry.tenancy.tenant import Tenant
 from tenantry.tenancy.tokens import Tokens, token_hash
@@ -136,6 +138,7 @@ async def accept_invite(
     request: Request[Any, Any, Any],
     data: JSONBody[AcceptInviteInput],
     somebody: NamedDependency[Person | None],
+    product: NamedDependency[Product],
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
     attempts: NamedDependency[Attempts],
@@ -150,7 +153,7 @@ async def accept_invite(
     if somebody is not None:
         await attempts.count(somebody.connection, Guess.TOKEN)
         async with somebody.connection.transaction():
-            member = await _accept(somebody.connection, hashed, somebody.user_id)
+            member = await _accept(somebody.connection, product.plans, hashed, somebody.user_id)
             await _proven(somebody.connection, member, attempts, mail)
     else:
         name, password = _account_of(data)
@@ -163,7 +166,7 @@ async def accept_invite(
         passwords.check_new(password, found["email"], name)
         password_hash = await passwords.hash(password)
         async with database.system() as connection, connection.transaction():
-            member = await _accept(connection, hashed, uuid7(), name, password_hash)
+            member = await _accept(connection, product.plans, hashed, uuid7(), name, password_hash)
             await _proven(connection, member, attempts, mail)
     note_identity(request.scope, member.id, member.organisation_id)
     return Reply("Invite accepted successfully", member)
@@ -185,6 +188,7 @@ def _account_of(data: AcceptInviteInput) -> tuple[str, str]:
 
 async def _accept(
     connection: Connection,
+    plans: Plans,
     hashed: bytes,
     user: UUID,
     name: str | None = None,
@@ -192,7 +196,7 @@ async def _accept(
 ) -> AcceptedInvite:
     """Join by the invite, within the caller's transaction; with a hash, as a new account."""
     organisation = (await open_invite(connection, hashed))["organisation_id"]
-    seats = await lock_seats(connection, organisation)
+    seats = await lock_seats(connection, organisation, plans)
     found = await open_invite(connection, hashed)  # as it is now that we hold the lock
     if not seats.free():
         raise seat_limit_reached(seats.plan)
@@ -218,9 +222,8 @@ async def _accept(
     await connection.execute(ACCEPT, organisation, found["id"])
     await feed.record(
         connection,
-        ActivityType.INVITE_ACCEPTED,
+        InviteAccepted(found["id"], found["email"], found["role"]),
         f"{name} accepted the invite",
-        {"inviteId": found["id"], "email": found["email"], "role": found["role"]},
         actor=user,
     )
     return AcceptedInvite(user, name, found["email"], found["role"], organisation)

@@ -18,10 +18,10 @@ from tenantry.errors import (
     TenantryError,
     TooManyInvites,
 )
-from tenantry.feed import ActivityType
+from tenantry.events import InviteSent
 from tenantry.mail import Action, Mail, Template
-from tenantry.tenancy.authority import Grade, NamedRole, check_grant, custom_role, lock_as
-from tenantry.tenancy.permissions import Permission, Role
+from tenantry.tenancy.authority import check_grant, custom_role, lock_as
+from tenantry.tenancy.permissions import Grade, NamedRole, Permission, Role
 from tenantry.tenancy.plans import Plan
 from tenantry.tenancy.seats import Seats
 from tenantry.tenancy.tenant import Tenant
@@ -148,9 +148,8 @@ class Inviting:
             LIFETIME,
         )
         await tenant.record(
-            ActivityType.INVITE_SENT,
+            InviteSent(invite_id, email, grade.role, grade.custom_name),
             f"{email} was invited as {grade.name}",
-            invite_payload(invite_id, email, grade),
         )
         await self.send(email, grade, nonce, expires_at)
         return Invite(invite_id, email, grade.role, grade.named_role, self.shown(token), expires_at)
@@ -216,18 +215,13 @@ async def lock_to_invite(
     if custom is not None and role is Role.ADMIN:
         raise Invalid(fields=(FieldError("role", "An invite with a customRoleId is for a MEMBER"),))
     seats, actor = await lock_as(tenant, Permission.MEMBERS_INVITE)
-    grade = Grade(role or Role.MEMBER)
+    grade = tenant.product.permissions.grade(role or Role.MEMBER)
     if custom is not None:
         found = await custom_role(tenant.connection, tenant.organisation_id, custom)
-        grade = Grade(Role.MEMBER, custom=found)
+        grade = tenant.product.permissions.grade(Role.MEMBER, custom=found)
     check_grant(actor, grade)
     return Inviting(tenant, tokens, mail, seats), grade
 
 
-def invite_payload(invite: UUID, email: str, grade: Grade) -> dict[str, Any]:
-    payload: dict[str, Any] = {"inviteId": invite, "email": email, "role": grade.role}
-    return payload | ({"customRole": grade.custom.name} if grade.custom else {})
-
-
 def seat_limit_reached(plan: Plan) -> SeatLimitReached:
-    return SeatLimitReached(f"Member limit reached for {plan} plan. Please upgrade.")
+    return SeatLimitReached(f"Member limit reached for {plan.name} plan. Please upgrade.")

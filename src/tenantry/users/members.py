@@ -25,8 +25,6 @@ from tenantry.errors import (
 from tenantry.inputs import Input
 from tenantry.reply import Reply
 from tenantry.tenancy.authority import (
-    Grade,
-    NamedRole,
     change_grade,
     check_change,
     check_removal,
@@ -37,7 +35,7 @@ from tenantry.tenancy.authority import (
 )
 from tenantry.tenancy.guards import allowed
 from tenantry.tenancy.leaving import leave
-from tenantry.tenancy.permissions import Permission, Role
+from tenantry.tenancy.permissions import Grade, NamedRole, Permission, Role
 from tenantry.tenancy.tenant import Tenant
 
 MEMBER = """
@@ -177,12 +175,13 @@ def _user(user_id: str) -> UUID:
 
 async def _wanted(tenant: Tenant, data: RoleInput) -> Grade:
     """Raises `RoleUnknown`."""
+    grade = tenant.product.permissions.grade
     if data.custom_role_id is not None:
         custom = await custom_role(tenant.connection, tenant.organisation_id, data.custom_role_id)
-        return Grade(Role.MEMBER, custom=custom)
+        return grade(Role.MEMBER, custom=custom)
     if data.role is NewRole.MEMBER:
-        return Grade(Role.MEMBER)
-    return Grade(Role.ADMIN, owner=data.role is NewRole.OWNER)
+        return grade(Role.MEMBER)
+    return grade(Role.ADMIN, owner=data.role is NewRole.OWNER)
 
 
 def _made(row: Record) -> Member:

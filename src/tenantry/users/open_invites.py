@@ -19,26 +19,19 @@ from tenantry.errors import (
     TenantryError,
     TooManyInvites,
 )
-from tenantry.feed import ActivityType
+from tenantry.events import InviteRevoked, InviteSent
 from tenantry.inputs import Email, Input
 from tenantry.mail import Mail
 from tenantry.reply import Reply
-from tenantry.tenancy.authority import (
-    CustomRole,
-    Grade,
-    NamedRole,
-    check_grant,
-    lock_as,
-)
+from tenantry.tenancy.authority import check_grant, lock_as
 from tenantry.tenancy.guards import allowed
-from tenantry.tenancy.permissions import Permission, Role
+from tenantry.tenancy.permissions import CustomRole, Grade, NamedRole, Permission, Role
 from tenantry.tenancy.tenant import Tenant
 from tenantry.tenancy.tokens import Tokens, token_hash
 from tenantry.users.inviting import (
     LIFETIME,
     Invite,
     Inviting,
-    invite_payload,
     lock_to_invite,
 )
 
@@ -198,9 +191,8 @@ async def revoke_invite(
         check_grant(actor, grade)
         await tenant.execute(REVOKE, tenant.organisation_id, found["id"])
         await tenant.record(
-            ActivityType.INVITE_REVOKED,
+            InviteRevoked(found["id"], found["email"], grade.role, grade.custom_name),
             f"The invite of {found['email']} was revoked",
-            invite_payload(found["id"], found["email"], grade),
         )
     return Reply("Invite revoked", Revoked(revoked=True))
 
@@ -247,9 +239,8 @@ async def resend_invite(
             RENEW, organisation, found["id"], token_hash(token), LIFETIME
         )
         await tenant.record(
-            ActivityType.INVITE_SENT,
+            InviteSent(found["id"], found["email"], grade.role, grade.custom_name),
             f"{found['email']} was invited as {grade.name} again",
-            invite_payload(found["id"], found["email"], grade),
         )
         await inviting.send(found["email"], grade, nonce, expires_at)
     return Reply(
@@ -277,7 +268,7 @@ async def _open(tenant: Tenant, invite_id: str) -> tuple[Record, Grade]:
     custom = None
     if found["role_id"]:
         custom = CustomRole(found["role_id"], found["role_name"], found["permissions"])
-    return found, Grade(Role(found["role"]), custom=custom)
+    return found, tenant.product.permissions.grade(Role(found["role"]), custom=custom)
 
 
 def _made(row: Record) -> OpenInvite:
