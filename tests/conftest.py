@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from tenantry.app import create_app
 from tenantry.db import embedded, schema
+from tenantry.feature import Feature
 from tenantry.server import listening, uvicorn_options
 from tenantry.settings import Settings
 from tests.api import Api
@@ -156,7 +157,7 @@ def make_settings(database_url: str, **changes: Any) -> Settings:
 
 
 class Serve(Protocol):
-    def __call__(self, **changes: Any) -> Awaitable[Api]: ...
+    def __call__(self, *features: Feature, **changes: Any) -> Awaitable[Api]: ...
 
 
 @pytest.fixture
@@ -164,19 +165,20 @@ async def serve(runtime_url: str) -> AsyncIterator[Serve]:
     """Starts a server on the test's database, with these settings; gives a client of it."""
     async with AsyncExitStack() as stack:
 
-        async def start(**changes: Any) -> Api:
-            url = await stack.enter_async_context(serving(make_settings(runtime_url, **changes)))
+        async def start(*features: Feature, **changes: Any) -> Api:
+            config = make_settings(runtime_url, **changes)
+            url = await stack.enter_async_context(serving(config, features))
             return await stack.enter_async_context(Api(url))
 
         yield start
 
 
 @contextlib.asynccontextmanager
-async def serving(config: Settings) -> AsyncIterator[str]:
+async def serving(config: Settings, features: Sequence[Feature] = ()) -> AsyncIterator[str]:
     """The application under uvicorn, on a port of its own; gives its URL."""
     listener = listening("127.0.0.1", 0)
     options = uvicorn_options(config)
-    server = uvicorn.Server(uvicorn.Config(create_app(config), **options))
+    server = uvicorn.Server(uvicorn.Config(create_app(config, features), **options))
     task = asyncio.create_task(server._serve([listener]))  # without its signal handlers
     while not server.started:
         await asyncio.sleep(0.005)
