@@ -22,6 +22,7 @@ Db: TypeAlias = "Connection[Record]"
 
 # What handlers are given by the server.
 DEPENDENCIES = [
+    "attempts",
     "tenant",
     "person",
     "somebody",
@@ -151,6 +152,10 @@ async def test_the_server_cannot_read_hashes_or_sessions(runtime: Db) -> None:
         "SELECT password_hash FROM users",
         "SELECT * FROM sessions",
         "SELECT token_hash FROM invites",
+        "SELECT secret FROM totp_secrets",
+        "SELECT code_hash FROM recovery_codes",
+        "SELECT public_key FROM passkeys",
+        "SELECT token_hash FROM challenges",
         "SET ROLE tenantry_door",
         "ALTER TABLE activities NO FORCE ROW LEVEL SECURITY",
         "TRUNCATE activities",
@@ -215,7 +220,7 @@ class TestRoutes:
 
     @staticmethod
     def body_for(path: str, foreign: str) -> dict[str, Any]:
-        return {
+        bodies: dict[str, dict[str, Any]] = {
             "/api/users/invite": {"email": "mallory@example.com"},
             "/api/users/invites": {"emails": ["eve@example.com"], "customRoleId": foreign},
             "/api/users/{user_id}": {"customRoleId": foreign},
@@ -226,7 +231,9 @@ class TestRoutes:
             "/api/organisations/broadcast": {"message": "hello"},
             "/api/organisations": {"name": "Mallory's"},
             "/api/auth/switch": {"organisationId": foreign},
-        }.get(path, {})
+            "/api/auth/passkeys/{passkey_id}": {"name": "Mallory's"},
+        }
+        return bodies.get(path, {})
 
     @staticmethod
     async def snapshot(owner: Db, account: Account) -> list[list[Record]]:

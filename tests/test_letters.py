@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from jinja2 import UndefinedError
 
 from tenantry.mail import Letter, Template
 from tenantry.tenancy.tokens import Tokens, new_nonce
 from tenantry.worker.letters import Letters
-from tenantry.worker.retries import Permanent
 from tests.conftest import make_settings
 from tests.mail import SENDER, SITE, Mail
 
@@ -48,6 +48,7 @@ VALUES: dict[Template, dict[str, Any]] = {
         "until": TIME,
     },
     Template.ADDRESS_TAKEN: {"name": "Ada"},
+    Template.ACCOUNT_ERASED: {"name": "Ada"},
 }
 SETTINGS = make_settings("", smtp_url="smtp://localhost", mail_from=SENDER, public_url=f"{SITE}/")
 
@@ -117,7 +118,7 @@ def test_a_message_id_is_the_jobs() -> None:
 )
 def test_a_missing_value_is_an_error(template: Template, missing: str) -> None:
     values = {name: value for name, value in VALUES[template].items() if name != missing}
-    with pytest.raises(Permanent, match="is undefined"):
+    with pytest.raises(UndefinedError):
         written(template, values)
 
 

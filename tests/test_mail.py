@@ -16,6 +16,7 @@ from tests.processes import tenantry
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
+QUEUE = "tenantry_jobs.pgqueuer"
 COUNT = "SELECT count(*) FROM tenantry_jobs.pgqueuer"
 DUE = "UPDATE tenantry_jobs.pgqueuer SET execute_after = now()"
 SECRET = {"JWT_REFRESH_SECRET": REFRESH_SECRET}
@@ -164,8 +165,8 @@ class TestFaults:
         address = unique_email()
         await sender().send(runtime, Template.ADDRESS_TAKEN, address, name="Ada")
         await mailbox.mail_to(address)
-        dead = "SELECT count(*) FROM tenantry_jobs.pgqueuer WHERE status = 'failed'"
-        await eventually(lambda: owner.fetchval(dead), 2)
+        states = "SELECT string_agg(status || attempts::text, ' ' ORDER BY id) FROM " + QUEUE
+        await eventually(lambda: owner.fetchval(states), "failed0 queued1")
 
     async def test_the_database_comes_back(
         self, worker: None, runtime: Db, owner: Db, mailbox: Mailbox
@@ -204,8 +205,15 @@ async def test_the_daily_sweep(worker_url: str, fresh: Api, owner: Db, mailbox: 
     for _ in range(2):
         await fresh.login(account.user["email"])
     ok(await account.post("/api/realtime/ticket"), 201)
+    gone = await fresh.register()
+    ok(await gone.delete("/api/organisations", password=PASSWORD))
     await owner.execute("""
+        UPDATE organisations SET deleted_at = now() - interval '30 days'
+         WHERE deleted_at IS NOT NULL;
+        DELETE FROM sessions WHERE user_id = (SELECT max(id::text)::uuid FROM users);
         UPDATE tickets SET expires_at = now();
+        UPDATE one_time_tokens SET expires_at = now() - interval '25 hours';
+        UPDATE auth_attempts SET counted_at = now() - interval '49 hours';
         UPDATE sessions SET ended_at = now() - interval '31 days' WHERE id = (
             SELECT id FROM sessions ORDER BY created_at DESC LIMIT 1);
         UPDATE sessions SET ended_at = now() WHERE id = (
@@ -213,12 +221,17 @@ async def test_the_daily_sweep(worker_url: str, fresh: Api, owner: Db, mailbox: 
         SELECT tenantry.enqueue('mail', NULL);
         INSERT INTO tenantry_jobs.pgqueuer_log (job_id, status, entrypoint, priority, created)
         SELECT job_id, 'successful', 'mail', 0, now() - interval '31 days'
-          FROM (VALUES (0), ((SELECT id FROM tenantry_jobs.pgqueuer))) AS job (job_id);
+          FROM (VALUES (0), ((SELECT max(id) FROM tenantry_jobs.pgqueuer))) AS job (job_id);
         INSERT INTO tenantry_jobs.pgqueuer_schedules (expression, entrypoint, next_run)
         VALUES ('17 3 * * *', 'sweep', now());
     """)
     async with working(worker_url, mailbox, **SECRET):
         await eventually(lambda: owner.fetchval("SELECT count(*) FROM tickets"), 0)
+        await eventually(lambda: owner.fetchval("SELECT count(*) FROM organisations"), 1)
         await eventually(lambda: owner.fetchval("SELECT count(*) FROM sessions"), 2)
+        await eventually(lambda: owner.fetchval("SELECT count(*) FROM one_time_tokens"), 0)
+        # Where one has got in is remembered for longer.
+        known = "SELECT bool_and(succeeded_at IS NOT NULL) FROM auth_attempts"
+        await eventually(lambda: owner.fetchval(known), True)
     old = "SELECT job_id > 0 FROM tenantry_jobs.pgqueuer_log WHERE status = 'successful'"
     assert [row[0] for row in await owner.fetch(old)] == [True], "that of the job which is there"

@@ -69,6 +69,26 @@ class TestRoundTrips:
         heads = [statement.split()[0] for statement in statements]
         assert heads == ["SELECT", "BEGIN;", "WITH", "SELECT", "COMMIT;"]
 
+    async def test_of_a_sign_in_are_one_more_for_the_counting_of_guesses(
+        self, serve: Serve, statements: list[str]
+    ) -> None:
+        api = await serve()
+        email = (await api.register()).user["email"]
+        await api.login(email)
+        statements.clear()
+        await api.login(email)
+        heads = [" ".join(statement.split()[:2]) for statement in statements]
+        assert heads == [
+            "SELECT set_config('tenantry.organisation_id',",
+            "SELECT wait,",  # counts the guess, and finds the account
+            "SELECT set_config('tenantry.organisation_id',",
+            "BEGIN;",
+            "SELECT tenantry.login_succeeded($1,",
+            "SELECT organisation_id,",
+            "SELECT users.id,",
+            "COMMIT;",
+        ]
+
 
 GENERATE = """
 INSERT INTO organisations (id, name, slug, last_seq)
@@ -178,10 +198,11 @@ class TestPlans:
         for statement, arguments in (
             (ENTER, (UUID(giant.id), session, organisation)),
             (EVENTS_AFTER, ([organisation], [19_990], 500)),
+            ("SELECT * FROM tenantry.attempt_login($1, '192.0.2.1')", ("a@example.com",)),
             ("SELECT * FROM tenantry.find_account($1)", (giant.user["email"].upper(),)),
             ("SELECT * FROM tenantry.enter_by_invite($1)", (b"x",)),
         ):
-            for _ in range(2):  # the first call reads the catalogue
+            for _ in range(4):  # the first calls read the catalogue
                 plan = await explain(runtime, statement, arguments, analyze=True)
             blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
             assert blocks < 100, (statement, blocks)

@@ -77,7 +77,7 @@ class TestBesideAServer:
         settings = {name.upper(): value for name, value in mailbox.settings.items()}
         environment = {"DATABASE_URL": owner_url, **UNLIMITED, **settings}
         with serving("--workers", "2", environment=environment, cwd=tmp_path) as server:
-            await until(lambda: len(workers(server)) == 2)
+            await until(lambda: len(workers(server)) == 2 and mail_workers(server))
             (worker,) = mail_workers(server)
             email = unique_email()
             await invite(server.url, email)

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import cache
 from os import environ
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
@@ -19,10 +20,11 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
-from litestar.types import ControllerRouterHandler
+from litestar.types import ControllerRouterHandler, Scope
 
 from tenantry import asgi, logs, settings
 from tenantry.activities.routes import router as activities
+from tenantry.attempts import Attempts, Turns
 from tenantry.auth.proofs import Prover
 from tenantry.auth.relying_party import RelyingParty
 from tenantry.auth.routes import router as auth
@@ -83,11 +85,15 @@ def create_app(config: Settings) -> asgi.App:
     database = Database(config.database_url, wake.publish if wake else None)
     tokens = Tokens(config)
     mail = Mail(config)
+    turns: Turns = WeakValueDictionary()
     passwords = Passwords(config.password_min_length)
     prover = Prover(Vault(config.jwt_refresh_secret), RelyingParty(config))
     hub = Hub(database, config)
     heartbeat = Heartbeat()
     limiter = RateLimiter(config)
+
+    def provide_attempts(scope: Scope) -> Attempts:
+        return Attempts(mail, turns, scope["client"][0] if scope["client"] else "")
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -107,6 +113,7 @@ def create_app(config: Settings) -> asgi.App:
             await database.close()
 
     dependencies = {
+        "attempts": Provide(provide_attempts, sync_to_thread=False),
         "database": Provide(lambda: database, sync_to_thread=False),
         "hub": Provide(lambda: hub, sync_to_thread=False),
         "mail": Provide(lambda: mail, sync_to_thread=False),

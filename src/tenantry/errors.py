@@ -105,6 +105,11 @@ class Unavailable(TenantryError):
     message = "The service cannot reach its database right now; try again in a moment"
 
 
+class MailNotConfigured(Unavailable):
+    code = "MAIL_NOT_CONFIGURED"
+    message = "This server sends no mail, so it cannot do that; ask whoever runs it to set SMTP_URL"
+
+
 class TokenMissing(Unauthorized):
     code, message = "TOKEN_MISSING", "No token provided"
 
@@ -115,6 +120,28 @@ class TokenInvalid(Unauthorized):
 
 class CredentialsInvalid(Unauthorized):
     code, message = "CREDENTIALS_INVALID", "Invalid email or password"
+
+
+class PasswordWrong(Forbidden):
+    code, message = "PASSWORD_WRONG", "The password is wrong"
+
+
+class LinkInvalid(NotFound):
+    code = "LINK_INVALID"
+    message = "This link is not valid, or has been used already; ask for a new one"
+
+
+class LinkExpired(Gone):
+    code, message = "LINK_EXPIRED", "This link has expired; ask for a new one"
+
+
+class MailSentRecently(TooMany):
+    code = "MAIL_SENT_RECENTLY"
+    message = "We have only just sent you a mail; look for it, or try again a little later"
+
+
+class EmailVerified(Conflict):
+    code, message = "EMAIL_VERIFIED", "Your address is verified already"
 
 
 class RefreshTokenInvalid(Unauthorized):
@@ -144,10 +171,6 @@ class SignInExpired(Unauthorized):
 class PasskeyUnknown(Unauthorized):
     code = "PASSKEY_INVALID"
     message = "Nobody can sign in with this passkey here; sign in with the password"
-
-
-class PasswordWrong(Forbidden):
-    code, message = "PASSWORD_WRONG", "The password is wrong"
 
 
 class ProofWrong(Forbidden):

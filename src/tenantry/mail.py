@@ -5,6 +5,7 @@ SMTP server takes it. No secret is in the queue: of a link's token it has the no
 worker derives it.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -14,7 +15,10 @@ from tenantry.db.pool import DriverConnection
 from tenantry.settings import Settings
 
 ENQUEUE = "SELECT tenantry.enqueue($1, $2)"
-SEND_MAIL = "mail"  # the worker's entrypoint
+# The worker's entrypoints.
+SEND_MAIL = "mail"
+RESET_PASSWORD = "reset_password"
+WARN_OF_ATTEMPTS = "warn_of_attempts"
 
 
 class Action(StrEnum):
@@ -66,6 +70,20 @@ class Letter(msgspec.Struct, frozen=True):
     template: Template
     to: str
     values: dict[str, Any]
+
+
+class PasswordReset(msgspec.Struct, frozen=True):
+    """Somebody has forgotten the password of this address, which need not have an account."""
+
+    email: str
+
+
+class AttemptsWarning(msgspec.Struct, frozen=True):
+    """Somebody guesses at this address, which need not have an account, from that one."""
+
+    email: str
+    address: str
+    time: datetime
 
 
 class Mail:

@@ -1,6 +1,7 @@
 """Development's mailbox: mail that no SMTP server takes lies in a Maildir."""
 
 import mailbox
+import re
 from collections.abc import Iterator
 from email import policy
 from email.message import EmailMessage
@@ -36,14 +37,13 @@ class Mailbox:
         return _read(file) if file else None
 
     def _files(self) -> list[Path]:
-        """New first. A Maildir's names begin with the time, to the microsecond."""
         return sorted((self._folder / "new").glob("*"), key=_arrival, reverse=True)
 
 
-def _arrival(file: Path) -> tuple[int, int]:
-    seconds, _, rest = file.name.partition(".")
-    microseconds = rest.partition("M")[2].partition("P")[0]
-    return int(seconds), int(microseconds)
+def _arrival(file: Path) -> tuple[int, ...]:
+    """When it came: a Maildir's names begin with the second and the microsecond."""
+    found = re.match(r"(\d+)\.M(\d+)P", file.name)
+    return (int(found[1]), int(found[2])) if found else ()
 
 
 def _read(file: Path, *, headers_only: bool = False) -> EmailMessage | None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from tenantry.errors import FieldError, Invalid
 from tenantry.inputs import MAX_PASSWORD_BYTES
@@ -15,6 +16,9 @@ from tenantry.inputs import MAX_PASSWORD_BYTES
 # OWASP Password Storage Cheat Sheet: m=19 MiB, t=2, p=1.
 ARGON2ID = Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 BCRYPT = BcryptHasher()
+
+# What is tried first: 30,000 passwords by their frequency in leaks, in lower case.
+COMMON = frozenset(FREQUENCY_LISTS["passwords"])
 
 T = TypeVar("T")
 
@@ -29,15 +33,27 @@ class Passwords:
         # What an unknown address is verified against, so that it takes as long as a known one.
         self._nobody = ARGON2ID.hash("nobody's password")
 
-    def check_new(self, password: str) -> None:
-        """Raises `Invalid` for a password that may not be chosen."""
+    def check_new(self, password: str, *personal: str, field: str = "password") -> None:
+        """Raises `Invalid` for a password that may not be chosen.
+
+        `personal` are the names and addresses that the person is known by.
+        """
+        if problem := self._problem(password, personal):
+            raise Invalid(fields=(FieldError(field, f"{field} {problem}"),))
+
+    def _problem(self, password: str, personal: tuple[str, ...]) -> str | None:
         if len(password) < self.minimum_length:
-            problem = f"password must be at least {self.minimum_length} characters"
-        elif len(password.encode()) > MAX_PASSWORD_BYTES:
-            problem = f"password must be at most {MAX_PASSWORD_BYTES:,} bytes"
-        else:
-            return
-        raise Invalid(fields=(FieldError("password", problem),))
+            return f"must be at least {self.minimum_length} characters"
+        if len(password.encode()) > MAX_PASSWORD_BYTES:
+            return f"must be at most {MAX_PASSWORD_BYTES:,} bytes"
+        if password.casefold() in COMMON:
+            return (
+                "is one of the most common ones, which are guessed first; choose another, such as "
+                "a few words that do not belong together"
+            )
+        if _bare(password) in {_bare(word) for known in personal for word in _words(known)}:
+            return "must not be your own name, address or organisation; choose another"
+        return None
 
     async def hash(self, password: str) -> str:
         return await self._run(ARGON2ID.hash, password)
@@ -55,6 +71,15 @@ class Passwords:
 
     async def _run(self, function: Callable[..., T], *args: str) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+
+def _words(known: str) -> tuple[str, ...]:
+    """A name as it is; an address, and what is on both sides of its @."""
+    return (known, *known.split("@"))
+
+
+def _bare(text: str) -> str:
+    return "".join(text.casefold().split())
 
 
 def _verify(password: str, known: str) -> tuple[bool, str | None]:

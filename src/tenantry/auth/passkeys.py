@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from uuid_utils.compat import uuid7
 
+from tenantry.attempts import Attempts
 from tenantry.auth.challenges import (
     NoChallenge,
     Purpose,
@@ -19,7 +20,13 @@ from tenantry.auth.challenges import (
 )
 from tenantry.auth.credentials import NewCredential, PasskeyCreationOptions, challenge_in
 from tenantry.auth.devices import device_of
-from tenantry.auth.factors import added, lock_factors, passkeys_of, reauthenticate, removed
+from tenantry.auth.factors import (
+    added,
+    lock_factors,
+    passkeys_of,
+    removed,
+    tell,
+)
 from tenantry.auth.proofs import Prover
 from tenantry.errors import (
     ChallengeInvalid,
@@ -33,8 +40,10 @@ from tenantry.errors import (
     TooManyPasskeys,
 )
 from tenantry.inputs import Input, PasskeyName, Password
+from tenantry.mail import Mail, Template
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
+from tenantry.tenancy.confirmation import confirm_password
 from tenantry.tenancy.guards import signed_in
 from tenantry.tenancy.person import Person
 
@@ -99,12 +108,13 @@ async def passkey_options(
     request: Request[Any, Any, Any],
     data: JSONBody[PasskeyOptionsInput],
     person: NamedDependency[Person],
+    attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     prover: NamedDependency[Prover],
 ) -> Reply[NewPasskeyOptions]:
     """What the browser needs to make a passkey. Once, and within five minutes."""
     prover.relying_party.require()
-    account = await reauthenticate(person, passwords, data.password)
+    account = await confirm_password(person, attempts, passwords, data.password)
     connection = person.connection
     async with connection.transaction():
         await lock_factors(person)
@@ -119,7 +129,7 @@ async def passkey_options(
             session=person.session_id,
         )
     options = prover.relying_party.creation_options(
-        challenge, person.user_id, account["name"], account["email"], present
+        challenge, person.user_id, account.name, account.email, present
     )
     return Reply("Make a passkey", NewPasskeyOptions(options, challenge.expires_at))
 
@@ -143,6 +153,7 @@ async def add_passkey(
     data: JSONBody[AddPasskeyInput],
     person: NamedDependency[Person],
     prover: NamedDependency[Prover],
+    mail: NamedDependency[Mail],
 ) -> Reply[PasskeyAdded]:
     """The passkey that the browser has made. From now on, signing in asks for a second factor,
     or takes the passkey alone; this session has given it.
@@ -162,8 +173,8 @@ async def add_passkey(
             raise PasskeyRefused
         passkey = uuid7()
         async with connection.transaction():
-            await close_challenge(connection, challenge)
             before = await lock_factors(person)
+            await close_challenge(connection, challenge)
             if before.passkeys >= MOST:
                 raise TooManyPasskeys
             if not await connection.fetchval(
@@ -179,6 +190,7 @@ async def add_passkey(
             ):
                 raise PasskeyExists
             codes = await added(person, before)
+            await tell(person, mail, Template.PASSKEY_ADDED, passkey=data.name)
     except NoChallenge:
         raise ChallengeInvalid from None
     return Reply("Passkey added", PasskeyAdded(passkey, codes))
@@ -237,19 +249,24 @@ async def remove_passkey(
     passkey_id: FromPath[str],
     data: JSONBody[RemovePasskeyInput],
     person: NamedDependency[Person],
+    attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
+    mail: NamedDependency[Mail],
 ) -> Reply[None]:
     """It signs in nobody any more, at once.
 
     With the last factor, the recovery codes go too. Where an organisation asks for a second
     factor, its members keep one.
     """
-    await reauthenticate(person, passwords, data.password)
+    await confirm_password(person, attempts, passwords, data.password)
     async with person.connection.transaction():
         before = await lock_factors(person)
-        if not await person.connection.fetchval(REMOVE, person.user_id, _passkey(passkey_id)):
+        name = await person.connection.fetchval(REMOVE, person.user_id, _passkey(passkey_id))
+        if name is None:
             raise NoSuchPasskey
         await removed(person, before)
+        what = f'the passkey "{name}" was removed'
+        await tell(person, mail, Template.SECOND_FACTOR_CHANGED, what=what)
     return Reply("Passkey removed", None)
 
 

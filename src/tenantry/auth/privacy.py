@@ -9,6 +9,7 @@ from litestar import delete, get
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from tenantry.attempts import Attempts
 from tenantry.errors import LastOwner, PasswordWrong, TokenInvalid
 from tenantry.inputs import Input, Password
 from tenantry.mail import Mail, Template
@@ -64,6 +65,15 @@ class ExportedSession(msgspec.Struct, frozen=True, rename="camel"):
     end_reason: str | None
 
 
+class ExportedLink(msgspec.Struct, frozen=True, rename="camel"):
+    """A link that was mailed, until it is swept: to what address, and what for."""
+
+    purpose: str
+    email: str
+    created_at: datetime
+    expires_at: datetime
+
+
 class ExportedMembership(msgspec.Struct, frozen=True, rename="camel"):
     organisation_id: UUID
     organisation_name: str
@@ -89,6 +99,7 @@ class Export(msgspec.Struct, frozen=True, rename="camel"):
     account: ExportedAccount
     second_factors: ExportedSecondFactors
     sessions: list[ExportedSession]
+    mailed_links: list[ExportedLink]
     memberships: list[ExportedMembership]
     activities: list[ExportedActivity]
 
@@ -128,6 +139,7 @@ async def export_me(person: NamedDependency[Person]) -> Reply[Export]:
 async def erase_me(
     data: JSONBody[EraseInput],
     person: NamedDependency[Person],
+    attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     mail: NamedDependency[Mail],
 ) -> Reply[Erased]:
@@ -137,16 +149,18 @@ async def erase_me(
     An organisation that one owns alone with others in it must be handed over or deleted first; one
     that nobody else is in goes with the account. Sends USER_REMOVED.
     """
-    await confirm_password(person, passwords, data.password)
+    await confirm_password(person, attempts, passwords, data.password)
     connection = person.connection
     async with connection.transaction():
         account = await connection.fetchrow(NAME, person.user_id)
         if account is None or account["name"] is None:
             raise TokenInvalid
-        orphaned = []
-        for organisation in await connection.fetchval(OWN_ORGANISATIONS, person.user_id):
-            if not await _leave(person, organisation, account["name"]):
-                orphaned.append(await connection.fetchval(ORGANISATION_NAME, organisation))
+        organisations = await connection.fetchval(OWN_ORGANISATIONS, person.user_id)
+        orphaned = [
+            await connection.fetchval(ORGANISATION_NAME, organisation)
+            for organisation in organisations
+            if not await _leave(person, organisation, account["name"])
+        ]
         if orphaned:
             raise LastOwner(
                 f"You are the only owner of {' and '.join(orphaned)}, where there are others: "

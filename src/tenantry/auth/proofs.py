@@ -10,11 +10,12 @@ from uuid import UUID
 
 import structlog
 
+from tenantry.attempts import Attempts, Guess
 from tenantry.auth.challenges import NoChallenge, Purpose, close_challenge, try_challenge
 from tenantry.auth.codes import recovery_hash, step_of
 from tenantry.auth.credentials import Credential, challenge_in, from_base64url
 from tenantry.auth.devices import Device
-from tenantry.auth.factors import STRENGTHEN, factors_of
+from tenantry.auth.factors import STRENGTHEN, factors_of, locked
 from tenantry.auth.relying_party import RelyingParty
 from tenantry.auth.vault import Vault, VaultError
 from tenantry.db.pool import Connection
@@ -30,6 +31,7 @@ from tenantry.tenancy.person import Person
 
 log = structlog.get_logger()
 
+EMAIL_OF = "SELECT email FROM tenantry.person($1)"
 TOTP_SECRET = "SELECT tenantry.totp_secret($1)"
 USE_TOTP = "SELECT tenantry.use_totp($1, $2)"
 USE_RECOVERY_CODE = "SELECT tenantry.use_recovery_code($1, $2)"
@@ -98,12 +100,14 @@ class Prover:
         return user
 
     @asynccontextmanager
-    async def proven(self, person: Person, device: Device, proof: Proof) -> AsyncIterator[None]:
+    async def proven(
+        self, person: Person, attempts: Attempts, device: Device, proof: Proof
+    ) -> AsyncIterator[None]:
         """A transaction in which somebody signed in has given a proof. Their session has given a
         second factor then.
 
         Raises:
-            Invalid, NoSecondFactor, ChallengeInvalid, ProofWrong
+            Invalid, NoSecondFactor, ChallengeInvalid, ProofWrong, TooManyAuthAttempts
         """
         proof.require_one()
         connection, challenge = person.connection, None
@@ -115,7 +119,8 @@ class Prover:
                 await try_challenge(
                     connection, challenge, Purpose.STEP_UP, device, session=person.session_id
                 )
-            async with connection.transaction():
+            async with self.counted(connection, attempts, person.user_id):
+                await locked(person)  # first, as everybody does who changes factors
                 if not await self.use(connection, person.user_id, proof, challenge):
                     log.warning(
                         "a second factor was wrong", user=person.user_id, client=device.address
@@ -127,6 +132,21 @@ class Prover:
                 yield
         except NoChallenge:
             raise ChallengeInvalid from None
+
+    @asynccontextmanager
+    async def counted(
+        self, connection: Connection, attempts: Attempts, user: UUID
+    ) -> AsyncIterator[None]:
+        """A transaction in which a proof is compared. Leaving it by an error is a wrong guess.
+
+        Raises:
+            TooManyAuthAttempts
+        """
+        email = await connection.fetchval(EMAIL_OF, user)
+        await attempts.count(connection, Guess.SECOND_FACTOR, email)
+        async with connection.transaction():
+            yield
+            await attempts.succeeded(connection, Guess.SECOND_FACTOR, email)
 
     async def _use_code(self, connection: Connection, user: UUID, code: str) -> bool:
         sealed = await connection.fetchval(TOTP_SECRET, user)

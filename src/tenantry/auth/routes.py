@@ -7,11 +7,16 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
+from tenantry.attempts import Attempts, Guess
 from tenantry.auth import passkeys, second_factor, second_step, totp
 from tenantry.auth.devices import device_of
 from tenantry.auth.factors import factors_of
 from tenantry.auth.me import end_session, get_me, get_sessions, logout_all, switch_organisation
+from tenantry.auth.password import change_password
+from tenantry.auth.privacy import erase_me, export_me
+from tenantry.auth.profile import change_email, update_me
 from tenantry.auth.proofs import Prover
+from tenantry.auth.recovery import forgot_password, reset_password
 from tenantry.auth.second_step import SecondFactorNeeded, first_step_done
 from tenantry.auth.sessions import (
     SignedIn,
@@ -20,6 +25,7 @@ from tenantry.auth.sessions import (
     open_session,
     rotate,
 )
+from tenantry.auth.verification import mail_verification, resend_verification, verify_email
 from tenantry.db.database import Database
 from tenantry.errors import (
     CredentialsInvalid,
@@ -29,6 +35,7 @@ from tenantry.errors import (
     RefreshTokenMissing,
 )
 from tenantry.inputs import Email, Input, Name, NewPassword, OrganisationName, Password, Token
+from tenantry.mail import Mail
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
 from tenantry.routing import Router
@@ -40,8 +47,7 @@ from tenantry.tenancy.person import Person
 from tenantry.tenancy.tokens import TokenError, Tokens
 
 EMAIL_TAKEN = "SELECT user_id FROM tenantry.find_account($1)"
-FIND_ACCOUNT = "SELECT user_id, password_hash FROM tenantry.find_account($1)"
-REPLACE_HASH = "SELECT tenantry.replace_password_hash($1, $2, $3)"
+LOGIN_SUCCEEDED = "SELECT tenantry.login_succeeded($1, $2, $3, $4, $5)"
 
 
 class RegisterInput(Input):
@@ -81,9 +87,14 @@ async def register(
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
     tokens: NamedDependency[Tokens],
+    attempts: NamedDependency[Attempts],
+    mail: NamedDependency[Mail],
 ) -> Reply[SignedIn]:
-    """Makes an account and an organisation on the FREE plan, of which it is the admin."""
-    passwords.check_new(data.password)
+    """Makes an account and an organisation on the FREE plan, of which it is the admin.
+
+    A link to prove the address is mailed; the account works without.
+    """
+    passwords.check_new(data.password, data.email, data.name, data.organisation_name)
     async with database.system() as connection:
         if await connection.fetchval(EMAIL_TAKEN, data.email):
             raise EmailInUse
@@ -103,6 +114,9 @@ async def register(
         )
         if not joined:
             raise EmailInUse
+        await attempts.succeeded(connection, Guess.PASSWORD, data.email)
+        if mail.sends:
+            await mail_verification(connection, mail, tokens, user)
         opened = await open_session(connection, tokens, user, device_of(request.scope))
     note_identity(request.scope, user, organisation)
     return Reply("Registration successful", opened)
@@ -122,28 +136,34 @@ async def login(
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
     tokens: NamedDependency[Tokens],
+    attempts: NamedDependency[Attempts],
     prover: NamedDependency[Prover],
 ) -> Reply[SignedIn | SecondFactorNeeded]:
-    """Opens a session. The answer is the same for an unknown address and a wrong password.
+    """Opens a session. The answer is the same for an unknown address and a wrong password; wrong
+    ones have to wait, longer each time.
 
     An account with a second factor gets no tokens yet: `data.secondFactor` says what
     `POST /api/auth/login/second-factor` wants.
     """
-    async with database.system() as connection:
-        account = await connection.fetchrow(FIND_ACCOUNT, data.email)
-    known = account["password_hash"] if account else None
-    right, renewed = await passwords.verify(data.password, known)
-    if account is None or not right:
-        raise CredentialsInvalid
-    user, device = account["user_id"], device_of(request.scope)
-    async with database.system() as connection, connection.transaction():
-        if renewed:
-            await connection.execute(REPLACE_HASH, user, known, renewed)
-        factors = await factors_of(connection, user)
-        if factors.any:
-            step = await first_step_done(connection, prover, user, device, factors)
-            return Reply("Second factor required", step)
-        opened = await open_session(connection, tokens, user, device)
+    email, device = data.email, device_of(request.scope)
+    async with attempts.turn(email):
+        async with database.system() as connection:
+            account = await attempts.count_login(connection, email)
+        known = account["password_hash"] if account else None
+        right, renewed = await passwords.verify(data.password, known)
+        if account is None or not right:
+            raise CredentialsInvalid
+        user = account["user_id"]
+        async with database.system() as connection, connection.transaction():
+            if not await connection.fetchval(
+                LOGIN_SUCCEEDED, user, known, renewed, email, attempts.address
+            ):
+                raise CredentialsInvalid  # it was changed a moment ago
+            factors = await factors_of(connection, user)
+            if factors.any:
+                step = await first_step_done(connection, prover, user, device, factors)
+                return Reply("Second factor required", step)
+            opened = await open_session(connection, tokens, user, device)
     note_identity(request.scope, user, opened.organisation.id)
     return Reply("Login successful", opened)
 
@@ -161,6 +181,7 @@ async def refresh(
     data: JSONBody[RefreshInput],
     database: NamedDependency[Database],
     tokens: NamedDependency[Tokens],
+    mail: NamedDependency[Mail],
 ) -> Reply[TokenPair]:
     """Gives the next access and refresh token. Each refresh token works once.
 
@@ -169,7 +190,7 @@ async def refresh(
     """
     async with database.system() as connection:
         pair, claims = await rotate(
-            connection, tokens, data.refresh_token, device_of(request.scope)
+            connection, tokens, mail, data.refresh_token, device_of(request.scope)
         )
     note_identity(request.scope, claims.user, claims.organisation)
     return Reply("Token refreshed", pair)
@@ -211,9 +232,18 @@ router = Router(
         logout,
         logout_all,
         get_me,
+        export_me,
+        erase_me,
         switch_organisation,
         get_sessions,
         end_session,
+        update_me,
+        change_password,
+        change_email,
+        verify_email,
+        resend_verification,
+        forgot_password,
+        reset_password,
         second_step.second_factor,
         second_step.passkey_options,
         second_step.passkey_login,

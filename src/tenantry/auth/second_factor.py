@@ -8,6 +8,7 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from tenantry.attempts import Attempts
 from tenantry.auth.challenges import Purpose, open_challenge
 from tenantry.auth.credentials import PasskeyRequestOptions
 from tenantry.auth.devices import device_of
@@ -15,8 +16,8 @@ from tenantry.auth.factors import (
     factors_of,
     lock_factors,
     passkeys_of,
-    reauthenticate,
     renew_recovery_codes,
+    tell,
 )
 from tenantry.auth.proofs import Proof, Prover
 from tenantry.errors import (
@@ -27,8 +28,10 @@ from tenantry.errors import (
     ProofWrong,
 )
 from tenantry.inputs import Password
+from tenantry.mail import Mail, Template
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
+from tenantry.tenancy.confirmation import confirm_password
 from tenantry.tenancy.guards import signed_in
 from tenantry.tenancy.person import Person
 
@@ -120,12 +123,13 @@ async def step_up(
     request: Request[Any, Any, Any],
     data: JSONBody[StepUpInput],
     person: NamedDependency[Person],
+    attempts: NamedDependency[Attempts],
     prover: NamedDependency[Prover],
 ) -> Reply[None]:
     """For a session that was opened before there was a second factor: it counts as one that has
     given it from now on.
     """
-    async with prover.proven(person, device_of(request.scope), data):
+    async with prover.proven(person, attempts, device_of(request.scope), data):
         return Reply("Second factor given", None)
 
 
@@ -140,13 +144,17 @@ async def recovery_codes(
     request: Request[Any, Any, Any],
     data: JSONBody[RecoveryCodesInput],
     person: NamedDependency[Person],
+    attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     prover: NamedDependency[Prover],
+    mail: NamedDependency[Mail],
 ) -> Reply[RecoveryCodes]:
     """Ten new ones; those from before are void."""
-    await reauthenticate(person, passwords, data.password)
-    async with prover.proven(person, device_of(request.scope), data):
+    await confirm_password(person, attempts, passwords, data.password)
+    async with prover.proven(person, attempts, device_of(request.scope), data):
         if not (await lock_factors(person)).any:
             raise NoSecondFactor
         codes = await renew_recovery_codes(person)
+        what = "your recovery codes were replaced by new ones"
+        await tell(person, mail, Template.SECOND_FACTOR_CHANGED, what=what)
     return Reply("Recovery codes renewed", RecoveryCodes(codes))

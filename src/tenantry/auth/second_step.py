@@ -9,6 +9,7 @@ from litestar import Request, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from tenantry.attempts import Attempts
 from tenantry.auth.challenges import (
     NoChallenge,
     Purpose,
@@ -101,6 +102,7 @@ async def second_factor(
     data: JSONBody[SecondStepInput],
     database: NamedDependency[Database],
     tokens: NamedDependency[Tokens],
+    attempts: NamedDependency[Attempts],
     prover: NamedDependency[Prover],
 ) -> Reply[SignedIn]:
     """What `login` asks for where the account has a second factor: its token, and one of a code
@@ -114,7 +116,7 @@ async def second_factor(
         try:
             user = await try_challenge(connection, data.token, Purpose.SIGN_IN, device)
             assert user is not None, "the database holds it"
-            async with connection.transaction():
+            async with prover.counted(connection, attempts, user):
                 if not await prover.use(connection, user, data, data.token):
                     log.warning("a second factor was wrong", user=user, client=device.address)
                     raise SecondFactorInvalid

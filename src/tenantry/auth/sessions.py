@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 from tenantry.auth.devices import Device
 from tenantry.db.pool import Connection
 from tenantry.errors import NoOrganisation, NotAMember, RefreshTokenInvalid
+from tenantry.mail import Mail, Template
 from tenantry.tenancy.person import Person
 from tenantry.tenancy.tokens import Claims, TokenError, Tokens, first_refresh_id, token_hash
 
@@ -44,6 +45,7 @@ SELECT outcome, rotated_at
 SESSIONS = """
 SELECT id, device, address, second_factor, created_at, used_at FROM tenantry.sessions_of($1)
 """
+REUSED = "SELECT name, email, device FROM tenantry.reused_session($1)"
 END = "SELECT tenantry.end_sessions($1, $2, $3, $4)"
 
 
@@ -147,14 +149,15 @@ async def switch(
 
 
 async def rotate(
-    connection: Connection, tokens: Tokens, refresh_token: str, device: Device
+    connection: Connection, tokens: Tokens, mail: Mail, refresh_token: str, device: Device
 ) -> tuple[TokenPair, Claims]:
     """The next generation of tokens and whose they are.
 
     Outside any transaction, as a revocation must stand although the request fails.
 
     Raises:
-        RefreshTokenInvalid: forged, expired, ended, or used before; the last ends the session.
+        RefreshTokenInvalid: forged, expired, ended, or used before; the last ends the session, and
+            its owner is told.
     """
     try:
         claims = tokens.read_refresh(refresh_token)
@@ -183,8 +186,24 @@ async def rotate(
                 session=claims.session,
                 client=device.address,
             )
+            await _tell_owner(connection, mail, claims.session, device)
         raise RefreshTokenInvalid
     return _pair(tokens, successor, row["rotated_at"]), successor
+
+
+async def _tell_owner(connection: Connection, mail: Mail, session: UUID, device: Device) -> None:
+    """By mail, of a session that has ended because `device` brought a used token."""
+    owner = await connection.fetchrow(REUSED, session)
+    if owner is not None and owner["email"] is not None:
+        await mail.send(
+            connection,
+            Template.SESSION_REVOKED,
+            owner["email"],
+            name=owner["name"],
+            device=owner["device"] or "an unnamed device",
+            address=device.address,
+            time=datetime.now(UTC),
+        )
 
 
 async def list_sessions(person: Person) -> list[Session]:

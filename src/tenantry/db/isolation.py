@@ -38,6 +38,8 @@ SECRETS = {
     "invites": ["token_hash"],
     "deletions": ["token_hash"],
     "tickets": ["token_hash"],
+    "one_time_tokens": ["token_hash"],
+    "auth_attempts": ["key"],
     "sessions": ["id"],
     "refresh_families": ["id", "refresh_hash", "previous_hash"],
     "totp_secrets": ["secret"],

@@ -32,6 +32,7 @@ from tenantry.errors import (
     TokenMissing,
     TooLarge,
     TooMany,
+    TooManyAuthAttempts,
     TooManyConnections,
     TooSlow,
     Unavailable,
@@ -247,6 +248,8 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schema: Any)
     if "requestBody" in operation or operation.get("parameters"):
         errors.append(Invalid)
     errors.append(TooMany)
+    if "attempts" in handler.parsed_fn_signature.parameters:
+        errors.append(TooManyAuthAttempts)
     if guards or "database" in handler.parsed_fn_signature.parameters:
         errors.append(Unavailable)
     operation["responses"].pop("400", None)  # Litestar's own; ours follow

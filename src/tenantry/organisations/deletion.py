@@ -10,6 +10,7 @@ from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
 from tenantry import feed
+from tenantry.attempts import Attempts
 from tenantry.db.database import Database
 from tenantry.errors import PasswordWrong, RestoreTokenUnknown
 from tenantry.feed import ActivityType
@@ -73,6 +74,7 @@ class RestoredOrganisation(msgspec.Struct, frozen=True):
 async def delete_organisation(
     data: JSONBody[DeleteInput],
     tenant: NamedDependency[Tenant],
+    attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     tokens: NamedDependency[Tokens],
     mail: NamedDependency[Mail],
@@ -81,7 +83,7 @@ async def delete_organisation(
 
     For 30 days it can be restored, then it is purged. Sends ORGANISATION_DELETED.
     """
-    await confirm_password(tenant, passwords, data.password)
+    await confirm_password(tenant, attempts, passwords, data.password)
     nonce = new_nonce()
     token = tokens.derived(Action.RESTORE_ORGANISATION, nonce)
     connection, organisation = tenant.connection, tenant.organisation_id

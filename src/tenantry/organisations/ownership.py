@@ -7,6 +7,7 @@ from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from tenantry.attempts import Attempts
 from tenantry.errors import CannotChangeOwnRole, LastOwner, MemberUnknown, PasswordWrong
 from tenantry.inputs import Input, Password
 from tenantry.passwords import Passwords
@@ -51,6 +52,7 @@ class Left(msgspec.Struct, frozen=True):
 async def transfer_ownership(
     data: JSONBody[TransferInput],
     tenant: NamedDependency[Tenant],
+    attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
 ) -> Reply[Transferred]:
     """Makes another member an owner, and the one asking an admin. Needs one's password.
@@ -59,7 +61,7 @@ async def transfer_ownership(
     """
     if data.user_id == tenant.user_id:
         raise CannotChangeOwnRole("You are an owner already")
-    await confirm_password(tenant, passwords, data.password)
+    await confirm_password(tenant, attempts, passwords, data.password)
     async with tenant.transaction():
         await lock_as(tenant, Permission.ORGANISATION_OWN)
         heir = await member_of(tenant, data.user_id)

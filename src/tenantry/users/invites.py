@@ -11,6 +11,7 @@ from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
 from tenantry import feed
+from tenantry.attempts import Attempts, Guess
 from tenantry.db.database import Database
 from tenantry.db.pool import Connection
 from tenantry.errors import (
@@ -53,6 +54,7 @@ SELECT EXISTS (
 SET_CUSTOM_ROLE = """
 UPDATE memberships SET custom_role_id = $3 WHERE organisation_id = $1 AND user_id = $2
 """
+EMAIL_PROVEN = "SELECT tenantry.email_proven($1)"
 ACCEPT = "UPDATE invites SET accepted_at = now() WHERE organisation_id = $1 AND id = $2"
 
 
@@ -136,6 +138,8 @@ async def accept_invite(
     somebody: NamedDependency[Person | None],
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
+    attempts: NamedDependency[Attempts],
+    mail: NamedDependency[Mail],
 ) -> Reply[AcceptedInvite]:
     """Makes the account of an invited person, who then signs in. Sends USER_JOINED.
 
@@ -144,18 +148,23 @@ async def accept_invite(
     """
     hashed = token_hash(data.token)
     if somebody is not None:
+        await attempts.count(somebody.connection, Guess.TOKEN)
         async with somebody.connection.transaction():
             member = await _accept(somebody.connection, hashed, somebody.user_id)
+            await _proven(somebody.connection, member, attempts, mail)
     else:
         name, password = _account_of(data)
         passwords.check_new(password)
         async with database.system() as connection:
+            await attempts.count(connection, Guess.TOKEN)
             found = await open_invite(connection, hashed)
         if found["account_exists"]:
             raise AccountExists  # before we hash: nobody makes us do that with a made-up token
+        passwords.check_new(password, found["email"], name)
         password_hash = await passwords.hash(password)
         async with database.system() as connection, connection.transaction():
             member = await _accept(connection, hashed, uuid7(), name, password_hash)
+            await _proven(connection, member, attempts, mail)
     note_identity(request.scope, member.id, member.organisation_id)
     return Reply("Invite accepted successfully", member)
 
@@ -215,6 +224,15 @@ async def _accept(
         actor=user,
     )
     return AcceptedInvite(user, name, found["email"], found["role"], organisation)
+
+
+async def _proven(
+    connection: Connection, member: AcceptedInvite, attempts: Attempts, mail: Mail
+) -> None:
+    """The token was right; and where it can only have come by mail, so is the address."""
+    await attempts.succeeded(connection, Guess.TOKEN)
+    if mail.configured:
+        await connection.execute(EMAIL_PROVEN, member.id)
 
 
 async def open_invite(connection: Connection, hashed: bytes) -> Record:

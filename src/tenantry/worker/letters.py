@@ -11,19 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jinja2 import (
-    ChoiceLoader,
-    Environment,
-    FileSystemLoader,
-    StrictUndefined,
-    TemplateError,
-    select_autoescape,
-)
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from tenantry.mail import Letter
 from tenantry.settings import Settings
 from tenantry.tenancy.tokens import derived_token
-from tenantry.worker.retries import Permanent
 
 OURS = Path(__file__).parent / "templates"
 IN_DEVELOPMENT = "Tenantry <tenantry@localhost>"
@@ -51,17 +43,14 @@ class Letters:
         """The message. The same id gives the same Message-ID, so that a double is recognised.
 
         Raises:
-            Permanent: a template is wrong, or a value is missing.
+            TemplateError: a template is wrong, or a value is missing.
         """
         values = {name: _one_line(value) for name, value in letter.values.items()}
         if (action := letter.template.action) and (nonce := values.pop("nonce", None)):
             token = derived_token(self._secret, action, nonce)
             values["link"] = f"{self._site}/account/{action}#token={token}"
-        try:
-            text = self._templates.get_template(f"{letter.template}.txt").render(values)
-            html = self._templates.get_template(f"{letter.template}.html").render(values)
-        except TemplateError as error:
-            raise Permanent(f"the template {letter.template}: {error}") from error
+        text = self._templates.get_template(f"{letter.template}.txt").render(values)
+        html = self._templates.get_template(f"{letter.template}.html").render(values)
         subject, _, body = text.strip().partition("\n")
         message = EmailMessage()
         message["From"] = self._sender
