@@ -1,0 +1,52 @@
+"""A feature: what a product adds to Tenantry, in one declaration.
+
+    projects = Feature(
+        name="projects",
+        routes=[router],
+        events={"PROJECT_CREATED": ProjectCreated},
+        permissions={"projects:manage": Role.ADMIN, "projects:write": Role.MEMBER},
+        migrations=Path(__file__).parent / "migrations",
+    )
+
+Its tables are isolated as the core's are, its routes guarded, limited and documented, and its
+events stand in the feed and on the sockets. An installed package brings its features by an entry
+point of the group `tenantry.features`; `create_app` is given them, or others, as a list.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import msgspec
+from litestar.types import ControllerRouterHandler
+
+from tenantry.tenancy.permissions import Role
+
+GROUP = "tenantry.features"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """`events` are its activity types with their payloads; `permissions` the lowest role that has
+    each by itself; `migrations` the folder of its own Alembic branch, which is labelled `name`.
+    """
+
+    name: str
+    routes: Sequence[ControllerRouterHandler] = ()
+    events: Mapping[str, type[msgspec.Struct]] = field(default_factory=dict)
+    permissions: Mapping[str, Role] = field(default_factory=dict)
+    migrations: Path | None = None
+
+
+def installed() -> list[Feature]:
+    """The features that installed packages bring, by name.
+
+    Raises:
+        TypeError: an entry point is no Feature.
+    """
+    found = [(point, point.load()) for point in entry_points(group=GROUP)]
+    for point, feature in found:
+        if not isinstance(feature, Feature):
+            raise TypeError(f"The entry point {point.name} = {point.value} is no tenantry.Feature.")
+    return sorted((feature for _, feature in found), key=lambda feature: feature.name)
