@@ -152,6 +152,10 @@ async def test_the_server_cannot_read_hashes_or_sessions(runtime: Db) -> None:
         "SELECT password_hash FROM users",
         "SELECT * FROM sessions",
         "SELECT token_hash FROM invites",
+        "SELECT secret FROM totp_secrets",
+        "SELECT code_hash FROM recovery_codes",
+        "SELECT public_key FROM passkeys",
+        "SELECT token_hash FROM challenges",
         "SET ROLE tenantry_door",
         "ALTER TABLE activities NO FORCE ROW LEVEL SECURITY",
         "TRUNCATE activities",
@@ -227,6 +231,7 @@ class TestRoutes:
             "/api/organisations/broadcast": {"message": "hello"},
             "/api/organisations": {"name": "Mallory's"},
             "/api/auth/switch": {"organisationId": foreign},
+            "/api/auth/passkeys/{passkey_id}": {"name": "Mallory's"},
         }
         return bodies.get(path, {})
 

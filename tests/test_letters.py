@@ -48,6 +48,7 @@ VALUES: dict[Template, dict[str, Any]] = {
         "until": TIME,
     },
     Template.ADDRESS_TAKEN: {"name": "Ada"},
+    Template.ACCOUNT_ERASED: {"name": "Ada"},
 }
 SETTINGS = make_settings("", smtp_url="smtp://localhost", mail_from=SENDER, public_url=f"{SITE}/")
 

@@ -449,3 +449,32 @@ class TestWhereTheyWork:
 
 def test_the_software_authenticator_is_where_the_servers_are() -> None:
     assert RelyingParty(Settings()).origins == [ORIGIN]
+
+
+async def test_changes_that_cross_each_other_all_end(api: Api) -> None:
+    """Proofs, removals, additions and step-ups of one person at once: none waits for ever, and
+    the database never has to choose a victim.
+    """
+    account = await api.register()
+    app, codes = await with_app(account)
+    authenticator = await with_passkey(account, Authenticator(counts=False))
+    others = [Account(api, ok(await sign_in(api, authenticator))) for _ in range(3)]
+    passkey = ok(await account.get("/api/auth/passkeys"))[0]["id"]
+    asked = ok(await others[0].post("/api/auth/second-factor/options"))["passkeyOptions"]
+    begun = await options(others[2])
+    answers = await asyncio.gather(
+        others[0].post("/api/auth/second-factor", credential=authenticator.get(asked)),
+        others[1].post("/api/auth/recovery-codes", password=PASSWORD, code=app.code()),
+        add(others[2], Authenticator().create(begun)),
+        account.call("DELETE", f"/api/auth/passkeys/{passkey}", json={"password": PASSWORD}),
+        account.call(
+            "DELETE", "/api/auth/totp", json={"password": PASSWORD, "recoveryCode": codes[0]}
+        ),
+        sign_in(api, authenticator),
+        *[
+            api.post("/api/auth/login", email=account.user["email"], password=PASSWORD)
+            for _ in range(3)
+        ],
+    )
+    statuses = [answer.status_code for answer in answers]
+    assert max(statuses) < 500, statuses

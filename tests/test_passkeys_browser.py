@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import CDPSession, Page, sync_playwright
+from playwright.sync_api import CDPSession, Page
 
 from tests.api import PASSWORD, registration
-from tests.conftest import CHROMIUM, UNLIMITED, needs
+from tests.conftest import UNLIMITED, needs
 from tests.processes import Served, serving
 
 # A page as an application has it: everything it needs from the server is in the answers.
@@ -55,24 +55,17 @@ def server(runtime_url: str, tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def page(server: Served) -> Iterator[Page]:
-    """An empty page of the server's origin."""
+def app(server: Served, page: Page) -> Page:
+    """A page of the server's origin."""
     url = server.url.replace("127.0.0.1", "localhost")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        page = browser.new_page()
-        page.route(
-            f"{url}/app",
-            lambda route: route.fulfill(
-                content_type="text/html", body=f"<!doctype html><script>{SCRIPT}</script>"
-            ),
-        )
-        page.goto(f"{url}/app")
-        yield page
-        browser.close()
+    page.route(
+        f"{url}/app",
+        lambda route: route.fulfill(
+            content_type="text/html", body=f"<!doctype html><script>{SCRIPT}</script>"
+        ),
+    )
+    page.goto(f"{url}/app")
+    return page
 
 
 def plug_in(page: Page, **changes: Any) -> tuple[CDPSession, str]:
@@ -112,21 +105,21 @@ SIGN_IN = "([email, password]) => signIn(email, password)"
 
 @needs("chromium")
 def test_a_browser_adds_a_passkey_and_signs_in_with_it_as_second_factor_and_alone(
-    page: Page,
+    app: Page,
 ) -> None:
-    plug_in(page)
-    account = registered(page)
-    added = page.evaluate(ADD, [PASSWORD, account["token"]])
+    plug_in(app)
+    account = registered(app)
+    added = app.evaluate(ADD, [PASSWORD, account["token"]])
     assert added["status"] == 201, added
     assert len(added["data"]["recoveryCodes"]) == 10
     for script in (SIGN_IN, "() => signInAlone()"):
-        answer = page.evaluate(script, [account["email"], PASSWORD])
+        answer = app.evaluate(script, [account["email"], PASSWORD])
         assert (answer["status"], answer["message"]) == (200, "Login successful")
         assert answer["data"]["user"]["email"] == account["email"]
-        assert is_strong(page, answer)
-    answer = page.evaluate("(token) => stepUp(token)", account["token"])
+        assert is_strong(app, answer)
+    answer = app.evaluate("(token) => stepUp(token)", account["token"])
     assert answer["status"] == 200
-    (passkey,) = page.evaluate(
+    (passkey,) = app.evaluate(
         "(token) => call('GET', '/passkeys', undefined, token)", account["token"]
     )["data"]
     assert passkey["userVerified"] is True
@@ -134,45 +127,45 @@ def test_a_browser_adds_a_passkey_and_signs_in_with_it_as_second_factor_and_alon
 
 
 @needs("chromium")
-def test_a_browser_does_not_add_the_same_authenticator_twice(page: Page) -> None:
-    plug_in(page)
-    account = registered(page)
-    assert page.evaluate(ADD, [PASSWORD, account["token"]])["status"] == 201
-    refusal = page.evaluate(
+def test_a_browser_does_not_add_the_same_authenticator_twice(app: Page) -> None:
+    plug_in(app)
+    account = registered(app)
+    assert app.evaluate(ADD, [PASSWORD, account["token"]])["status"] == 201
+    refusal = app.evaluate(
         f"(given) => ({ADD})(given).catch((error) => error.name)", [PASSWORD, account["token"]]
     )
     assert refusal == "InvalidStateError"
 
 
 @needs("chromium")
-def test_a_plain_key_without_memory_or_pin_is_a_second_factor(page: Page) -> None:
+def test_a_plain_key_without_memory_or_pin_is_a_second_factor(app: Page) -> None:
     plug_in(
-        page,
+        app,
         transport="usb",
         hasResidentKey=False,
         hasUserVerification=False,
         isUserVerified=False,
     )
-    account = registered(page)
-    assert page.evaluate(ADD, [PASSWORD, account["token"]])["status"] == 201
-    answer = page.evaluate(SIGN_IN, [account["email"], PASSWORD])
+    account = registered(app)
+    assert app.evaluate(ADD, [PASSWORD, account["token"]])["status"] == 201
+    answer = app.evaluate(SIGN_IN, [account["email"], PASSWORD])
     assert answer["status"] == 200
-    assert is_strong(page, answer)
+    assert is_strong(app, answer)
 
 
 @needs("chromium")
-def test_a_copy_of_an_authenticator_is_found_out(page: Page) -> None:
-    cdp, authenticator = plug_in(page)
-    account = registered(page)
-    assert page.evaluate(ADD, [PASSWORD, account["token"]])["status"] == 201
+def test_a_copy_of_an_authenticator_is_found_out(app: Page) -> None:
+    cdp, authenticator = plug_in(app)
+    account = registered(app)
+    assert app.evaluate(ADD, [PASSWORD, account["token"]])["status"] == 201
     stolen = cdp.send("WebAuthn.getCredentials", {"authenticatorId": authenticator})
-    assert page.evaluate("() => signInAlone()")["status"] == 200
-    assert page.evaluate("() => signInAlone()")["status"] == 200
+    assert app.evaluate("() => signInAlone()")["status"] == 200
+    assert app.evaluate("() => signInAlone()")["status"] == 200
     cdp.send("WebAuthn.removeVirtualAuthenticator", {"authenticatorId": authenticator})
-    cdp, copy = plug_in(page)
+    cdp, copy = plug_in(app)
     cdp.send(
         "WebAuthn.addCredential",
         {"authenticatorId": copy, "credential": stolen["credentials"][0]},
     )
-    answer = page.evaluate("() => signInAlone()")
+    answer = app.evaluate("() => signInAlone()")
     assert (answer["status"], answer["code"]) == (401, "PASSKEY_INVALID")

@@ -10,8 +10,9 @@ import pytest
 from tenantry.auth.codes import step_of
 from tenantry.auth.vault import Vault, VaultError
 from tests.api import PASSWORD, Account, Api, ok, refused
-from tests.authenticators import App, with_app
+from tests.authenticators import App, with_app, with_passkey
 from tests.conftest import REFRESH_SECRET, Serve
+from tests.mail import Mailbox
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -443,3 +444,28 @@ async def test_secrets_and_codes_lie_in_the_database_sealed_or_hashed(
     for table in await owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
         for row in await owner.fetch(f'SELECT t::text FROM "{table[0]}" AS t'):
             assert not any(secret in row[0] for secret in plain)
+
+
+class TestMails:
+    """Whoever's account it is hears of every change, at the address that it has."""
+
+    async def test_tell_of_apps_codes_and_passkeys(self, mail_api: Api, mailbox: Mailbox) -> None:
+        account = await mail_api.register("Ada")
+        app, codes = await with_app(account)
+        body: dict[str, Any] = {"password": PASSWORD, "code": app.code()}
+        ok(await account.post("/api/auth/recovery-codes", **body), 201)
+        await with_passkey(account, origin="https://app.example.com")
+        passkey = ok(await account.get("/api/auth/passkeys"))[0]["id"]
+        path = f"/api/auth/passkeys/{passkey}"
+        ok(await account.call("DELETE", path, json={"password": PASSWORD}))
+        mails = [await mailbox.mail_to(account.user["email"]) for _ in range(4)]
+        for text in (
+            "an authenticator app was added to your account",
+            "your recovery codes were replaced by new ones",
+            'the passkey "Phone" was added',
+            'the passkey "Phone" was removed',
+        ):
+            assert any(text in mail.text for mail in mails), text
+        assert not any(
+            secret in mail.text for mail in mails for secret in (app.totp.secret, *codes)
+        )

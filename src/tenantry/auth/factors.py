@@ -5,7 +5,7 @@ with recovery codes; with the last one removed, no session is strong any more.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -13,7 +13,8 @@ from asyncpg import Record
 
 from tenantry.auth.codes import new_recovery_codes, recovery_hash
 from tenantry.db.pool import Connection
-from tenantry.errors import FactorNeeded, StepUpRequired
+from tenantry.errors import FactorNeeded, StepUpRequired, TokenInvalid
+from tenantry.mail import Mail, Template
 from tenantry.tenancy.person import Person
 from tenantry.tenancy.tenant import row_of
 
@@ -26,6 +27,7 @@ PASSKEYS_OF = """
 SELECT id, credential_id, transports, name, user_verified, created_at, used_at
   FROM tenantry.passkeys_of($1)
 """
+ACCOUNT = "SELECT name, email FROM tenantry.person($1)"
 REPLACE_RECOVERY_CODES = "SELECT tenantry.replace_recovery_codes($1, $2)"
 STRENGTHEN = "SELECT tenantry.strengthen_session($1, $2)"
 WEAKEN = "SELECT tenantry.weaken_sessions($1)"
@@ -60,18 +62,44 @@ async def passkeys_of(connection: Connection, user: UUID) -> Sequence[Record]:
     return await connection.fetch(PASSKEYS_OF, user)
 
 
+async def locked(person: Person) -> LockedFactors:
+    """The person's factors, which stay so until the transaction's end."""
+    row = await person.connection.fetchrow(LOCK, person.user_id, person.session_id)
+    assert row is not None, "one row, of whomever"
+    return row_of(LockedFactors)(row)
+
+
 async def lock_factors(person: Person) -> LockedFactors:
-    """The person's factors, which stay so until the transaction's end.
+    """The same, for changing them.
 
     Raises:
         StepUpRequired: there are some, and this session has given none of them.
     """
-    row = await person.connection.fetchrow(LOCK, person.user_id, person.session_id)
-    assert row is not None, "one row, of whomever"
-    factors = row_of(LockedFactors)(row)
+    factors = await locked(person)
     if factors.any and not factors.strong:
         raise StepUpRequired
     return factors
+
+
+async def account_of(person: Person) -> Record:
+    """Their name and email."""
+    account = await person.connection.fetchrow(ACCOUNT, person.user_id)
+    if account is None or account["email"] is None:
+        raise TokenInvalid  # closed at this moment
+    return account
+
+
+async def tell(person: Person, mail: Mail, template: Template, **values: str) -> None:
+    """Mail to whose account it is, within the caller's transaction."""
+    account = await account_of(person)
+    await mail.send(
+        person.connection,
+        template,
+        account["email"],
+        name=account["name"],
+        time=datetime.now(UTC),
+        **values,
+    )
 
 
 async def added(person: Person, before: LockedFactors) -> list[str] | None:

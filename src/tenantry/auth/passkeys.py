@@ -20,7 +20,13 @@ from tenantry.auth.challenges import (
 )
 from tenantry.auth.credentials import NewCredential, PasskeyCreationOptions, challenge_in
 from tenantry.auth.devices import device_of
-from tenantry.auth.factors import added, lock_factors, passkeys_of, removed
+from tenantry.auth.factors import (
+    added,
+    lock_factors,
+    passkeys_of,
+    removed,
+    tell,
+)
 from tenantry.auth.proofs import Prover
 from tenantry.errors import (
     ChallengeInvalid,
@@ -34,6 +40,7 @@ from tenantry.errors import (
     TooManyPasskeys,
 )
 from tenantry.inputs import Input, PasskeyName, Password
+from tenantry.mail import Mail, Template
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
 from tenantry.tenancy.confirmation import confirm_password
@@ -146,6 +153,7 @@ async def add_passkey(
     data: JSONBody[AddPasskeyInput],
     person: NamedDependency[Person],
     prover: NamedDependency[Prover],
+    mail: NamedDependency[Mail],
 ) -> Reply[PasskeyAdded]:
     """The passkey that the browser has made. From now on, signing in asks for a second factor,
     or takes the passkey alone; this session has given it.
@@ -165,8 +173,8 @@ async def add_passkey(
             raise PasskeyRefused
         passkey = uuid7()
         async with connection.transaction():
-            await close_challenge(connection, challenge)
             before = await lock_factors(person)
+            await close_challenge(connection, challenge)
             if before.passkeys >= MOST:
                 raise TooManyPasskeys
             if not await connection.fetchval(
@@ -182,6 +190,7 @@ async def add_passkey(
             ):
                 raise PasskeyExists
             codes = await added(person, before)
+            await tell(person, mail, Template.PASSKEY_ADDED, passkey=data.name)
     except NoChallenge:
         raise ChallengeInvalid from None
     return Reply("Passkey added", PasskeyAdded(passkey, codes))
@@ -242,6 +251,7 @@ async def remove_passkey(
     person: NamedDependency[Person],
     attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
+    mail: NamedDependency[Mail],
 ) -> Reply[None]:
     """It signs in nobody any more, at once.
 
@@ -251,9 +261,12 @@ async def remove_passkey(
     await confirm_password(person, attempts, passwords, data.password)
     async with person.connection.transaction():
         before = await lock_factors(person)
-        if not await person.connection.fetchval(REMOVE, person.user_id, _passkey(passkey_id)):
+        name = await person.connection.fetchval(REMOVE, person.user_id, _passkey(passkey_id))
+        if name is None:
             raise NoSuchPasskey
         await removed(person, before)
+        what = f'the passkey "{name}" was removed'
+        await tell(person, mail, Template.SECOND_FACTOR_CHANGED, what=what)
     return Reply("Passkey removed", None)
 
 

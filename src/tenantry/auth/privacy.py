@@ -65,6 +65,15 @@ class ExportedSession(msgspec.Struct, frozen=True, rename="camel"):
     end_reason: str | None
 
 
+class ExportedLink(msgspec.Struct, frozen=True, rename="camel"):
+    """A link that was mailed, until it is swept: to what address, and what for."""
+
+    purpose: str
+    email: str
+    created_at: datetime
+    expires_at: datetime
+
+
 class ExportedMembership(msgspec.Struct, frozen=True, rename="camel"):
     organisation_id: UUID
     organisation_name: str
@@ -90,6 +99,7 @@ class Export(msgspec.Struct, frozen=True, rename="camel"):
     account: ExportedAccount
     second_factors: ExportedSecondFactors
     sessions: list[ExportedSession]
+    mailed_links: list[ExportedLink]
     memberships: list[ExportedMembership]
     activities: list[ExportedActivity]
 

@@ -15,7 +15,7 @@ from tenantry.auth.challenges import NoChallenge, Purpose, close_challenge, try_
 from tenantry.auth.codes import recovery_hash, step_of
 from tenantry.auth.credentials import Credential, challenge_in, from_base64url
 from tenantry.auth.devices import Device
-from tenantry.auth.factors import STRENGTHEN, factors_of
+from tenantry.auth.factors import STRENGTHEN, factors_of, locked
 from tenantry.auth.relying_party import RelyingParty
 from tenantry.auth.vault import Vault, VaultError
 from tenantry.db.pool import Connection
@@ -120,6 +120,7 @@ class Prover:
                     connection, challenge, Purpose.STEP_UP, device, session=person.session_id
                 )
             async with self.counted(connection, attempts, person.user_id):
+                await locked(person)  # first, as everybody does who changes factors
                 if not await self.use(connection, person.user_id, proof, challenge):
                     log.warning(
                         "a second factor was wrong", user=person.user_id, client=device.address

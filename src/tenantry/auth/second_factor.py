@@ -17,6 +17,7 @@ from tenantry.auth.factors import (
     lock_factors,
     passkeys_of,
     renew_recovery_codes,
+    tell,
 )
 from tenantry.auth.proofs import Proof, Prover
 from tenantry.errors import (
@@ -27,6 +28,7 @@ from tenantry.errors import (
     ProofWrong,
 )
 from tenantry.inputs import Password
+from tenantry.mail import Mail, Template
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
 from tenantry.tenancy.confirmation import confirm_password
@@ -145,6 +147,7 @@ async def recovery_codes(
     attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     prover: NamedDependency[Prover],
+    mail: NamedDependency[Mail],
 ) -> Reply[RecoveryCodes]:
     """Ten new ones; those from before are void."""
     await confirm_password(person, attempts, passwords, data.password)
@@ -152,4 +155,6 @@ async def recovery_codes(
         if not (await lock_factors(person)).any:
             raise NoSecondFactor
         codes = await renew_recovery_codes(person)
+        what = "your recovery codes were replaced by new ones"
+        await tell(person, mail, Template.SECOND_FACTOR_CHANGED, what=what)
     return Reply("Recovery codes renewed", RecoveryCodes(codes))

@@ -13,7 +13,7 @@ from tenantry.attempts import Attempts
 from tenantry.auth.challenges import MOST_TRIES
 from tenantry.auth.codes import address_of, new_secret
 from tenantry.auth.devices import device_of
-from tenantry.auth.factors import added, lock_factors, removed
+from tenantry.auth.factors import added, lock_factors, removed, tell
 from tenantry.auth.proofs import Proof, Prover
 from tenantry.errors import (
     ChallengeInvalid,
@@ -27,12 +27,14 @@ from tenantry.errors import (
     TotpUnconfirmed,
 )
 from tenantry.inputs import Input, Password, TotpCode
+from tenantry.mail import Mail, Template
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
 from tenantry.tenancy.confirmation import confirm_password
 from tenantry.tenancy.guards import signed_in
 from tenantry.tenancy.person import Person
 
+CHANGED = Template.SECOND_FACTOR_CHANGED
 TIME_TO_CONFIRM = timedelta(minutes=10)
 
 START = "SELECT tenantry.start_totp($1, $2)"
@@ -108,6 +110,7 @@ async def confirm_totp(
     data: JSONBody[ConfirmTotpInput],
     person: NamedDependency[Person],
     prover: NamedDependency[Prover],
+    mail: NamedDependency[Mail],
 ) -> Reply[FactorAdded]:
     """The app's first code. From now on, signing in asks for a second factor; this session has
     given it. After five wrong codes, begin again.
@@ -124,6 +127,7 @@ async def confirm_totp(
         if not await connection.fetchval(CONFIRM, user, sealed, step):
             raise TotpUnconfirmed
         codes = await added(person, before)
+        await tell(person, mail, CHANGED, what="an authenticator app was added to your account")
     return Reply("Authenticator app added", FactorAdded(codes))
 
 
@@ -149,6 +153,7 @@ async def remove_totp(
     attempts: NamedDependency[Attempts],
     passwords: NamedDependency[Passwords],
     prover: NamedDependency[Prover],
+    mail: NamedDependency[Mail],
 ) -> Reply[None]:
     """With the password, and any second factor: who has lost the app has a recovery code.
 
@@ -161,4 +166,5 @@ async def remove_totp(
         if not await person.connection.fetchval(REMOVE, person.user_id):
             raise NoTotp
         await removed(person, before)
+        await tell(person, mail, CHANGED, what="your authenticator app was removed")
     return Reply("Authenticator app removed", None)

@@ -232,7 +232,7 @@ BEGIN
     RETURN FOUND;
 END $$;
 
--- rename_passkey, remove_passkey: one's own. False: there is none of this id.
+-- rename_passkey: one's own. False: there is none of this id.
 CREATE FUNCTION tenantry.rename_passkey(_user uuid, _id uuid, _name text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
@@ -240,12 +240,12 @@ BEGIN
     RETURN FOUND;
 END $$;
 
-CREATE FUNCTION tenantry.remove_passkey(_user uuid, _id uuid) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-BEGIN
-    DELETE FROM passkeys WHERE passkeys.id = _id AND passkeys.user_id = _user;
-    RETURN FOUND;
-END $$;
+-- remove_passkey: one's own; gives its name. Null: there is none of this id.
+CREATE FUNCTION tenantry.remove_passkey(_user uuid, _id uuid) RETURNS text
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+BEGIN ATOMIC
+    DELETE FROM public.passkeys WHERE id = _id AND user_id = _user RETURNING name;
+END;
 
 -- strengthen_session: it has given a second factor. weaken_sessions: there is none any more.
 CREATE FUNCTION tenantry.strengthen_session(_user uuid, _session uuid) RETURNS void

@@ -38,6 +38,11 @@ BEGIN ATOMIC
                                 'endReason', sessions.end_reason) ORDER BY sessions.created_at),
                                 '[]')
                        FROM public.sessions WHERE sessions.user_id = _user),
+        'mailedLinks', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                                   'purpose', token.purpose, 'email', token.email,
+                                   'createdAt', token.created_at, 'expiresAt', token.expires_at)
+                                   ORDER BY token.created_at), '[]')
+                          FROM public.one_time_tokens AS token WHERE token.user_id = _user),
         'memberships', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                                    'organisationId', memberships.organisation_id,
                                    'organisationName', organisations.name,
