@@ -296,7 +296,7 @@ class TestRaces:
 
     async def won(self, *attempts: Any) -> int:
         answers = await asyncio.gather(*attempts)
-        assert {answer.status_code for answer in answers} <= {200, 401}
+        assert {answer.status_code for answer in answers} <= {200, 401, 429}  # guesses wait
         return [answer.status_code for answer in answers].count(200)
 
     async def test_with_one_code_in_several_sign_ins(self, api: Api) -> None:
