@@ -138,9 +138,68 @@ class TestAnyLink:
 
 
 @needs("chromium")
+class TestPasswords:
+    async def test_a_forgotten_one_is_chosen_anew(self, mailed: Visit, mailbox: Mailbox) -> None:
+        account = await mailed.api.register()
+        email = account.user["email"]
+        await mailbox.mail_to(email)  # which proves the address
+        await mailed.open("forgot-password", token=None)
+        await mailed.fill("Email", email)
+        await mailed.press("Mail me a link")
+        await mailed.says("Look into your mail")
+        await expect(mailed.page.get_by_role("main")).to_contain_text(email)
+
+        await mailed.follow((await mailbox.mail_to(email)).link)
+        password = mailed.page.locator("#next-password")
+        await expect(password).to_be_focused()
+        await expect(password).to_have_attribute("autocomplete", "new-password")
+        await password.fill("Password1")
+        await mailed.press("Change the password")
+        wrong = re.compile("Password is one of the most common ones")
+        await expect(password).to_have_accessible_description(wrong)
+        await password.fill("wholly other words")
+        await mailed.press("Show the password")
+        await expect(password).to_have_attribute("type", "text")
+        await mailed.press("Change the password")
+        await mailed.says("Your password is changed")
+        await expect(password).to_have_attribute("type", "password")
+        refused(await account.get("/api/auth/me"), 401)
+        await mailed.api.login(email, "wholly other words")
+
+    async def test_a_used_link_leads_to_the_next(self, visit: Visit) -> None:
+        await visit.open("reset-password")
+        await visit.fill("New password", "wholly other words")
+        await visit.press("Change the password")
+        await visit.says("This link does not work any more")
+        await visit.page.get_by_role("link", name="Ask for a new link").click()
+        await visit.says("Forgot your password?")
+        await visit.fill("Email", "grace@")
+        await visit.press("Mail me a link")
+        wrong = re.compile("Enter an email address")
+        await expect(visit.field("Email")).to_have_accessible_description(wrong)
+        assert visit.called == ["auth/reset-password"]
+
+
+@needs("chromium")
+async def test_an_address_is_proven_once(mailed: Visit, mailbox: Mailbox) -> None:
+    account = await mailed.api.register()
+    email = account.user["email"]
+    link = (await mailbox.mail_to(email)).link
+    await mailed.follow(link)
+    await mailed.press("Confirm my address")
+    await mailed.says("Your address is confirmed")
+    await expect(mailed.page.get_by_role("main")).to_contain_text(email)
+    assert ok(await account.get("/api/auth/me"))["emailVerified"] is True
+    await mailed.follow(link)
+    await mailed.press("Confirm my address")
+    await mailed.says("This link does not work any more")
+
+
+@needs("chromium")
 async def test_an_organisation_is_restored_once(mailed: Visit, mailbox: Mailbox) -> None:
     owner = await mailed.api.register()
     email = owner.user["email"]
+    await mailbox.mail_to(email)  # which proves the address
     ok(await owner.call("DELETE", "/api/organisations", json={"password": PASSWORD}))
     link = (await mailbox.mail_to(email)).link
     await mailed.follow(link)
