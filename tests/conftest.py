@@ -20,6 +20,7 @@ import asyncpg
 import pytest
 import structlog
 import uvicorn
+from playwright.async_api import Browser, async_playwright
 from playwright.sync_api import Page, sync_playwright
 
 from tenantry.app import create_app
@@ -28,7 +29,8 @@ from tenantry.feature import Feature
 from tenantry.server import listening, uvicorn_options
 from tenantry.settings import Settings
 from tests.api import Api
-from tests.mail import Mailbox, working
+from tests.mail import SITE, Mailbox, working
+from tests.visits import Visit, visiting
 
 TEMPLATE = "tenantry_template"
 SECRET = "access-4FrYkRiPmgE8r9nkzmVHWtrS1AxDccoQ"
@@ -257,6 +259,30 @@ def page() -> Iterator[Page]:
         )
         yield browser.new_page(viewport={"width": 1280, "height": 1000})
         browser.close()
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def mailed(browser: Browser, mail_api: Api) -> AsyncIterator[Visit]:
+    """A visit at the address to which links in mails lead."""
+    async with visiting(browser, mail_api, SITE) as visit:
+        yield visit
+
+
+@pytest.fixture
+async def visit(browser: Browser, api: Api) -> AsyncIterator[Visit]:
+    async with visiting(browser, api) as visit:
+        yield visit
 
 
 class RedisServer:
