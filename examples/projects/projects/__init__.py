@@ -183,7 +183,11 @@ async def create_task(
     try:
         async with tenant.transaction():
             await tenant.execute(
-                CREATE_TASK, tenant.organisation_id, task.id, project_id, task.title,
+                CREATE_TASK,
+                tenant.organisation_id,
+                task.id,
+                project_id,
+                task.title,
                 task.assignee_id,
             )
             await tenant.record(
