@@ -41,7 +41,12 @@ SELECT tasks.id, tasks.title, tasks.assignee_id, users.name AS assignee, tasks.d
  ORDER BY tasks.created_at
 """
 CREATE_TASK = """
-INSERT INTO tasks (organisation_id, id, project_id, title, assignee_id) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO tasks (organisation_id, id, project_id, title, assignee_id)
+SELECT $1, $2, $3, $4, $5
+ WHERE $5::uuid IS NULL
+    OR EXISTS (SELECT FROM memberships
+                WHERE organisation_id = $1 AND user_id = $5 AND removed_at IS NULL)
+RETURNING id
 """
 FINISH_TASK = """
 UPDATE tasks SET done = true WHERE organisation_id = $1 AND id = $2 AND NOT done RETURNING title
@@ -180,26 +185,18 @@ async def create_task(
 ) -> Reply[Task]:
     """For a member of the organisation, or nobody yet. Sends TASK_CREATED."""
     task = Task(uuid4(), data.title, data.assignee_id, None, done=False)
+    values = (tenant.organisation_id, task.id, project_id, task.title, task.assignee_id)
     try:
         async with tenant.transaction():
-            await tenant.execute(
-                CREATE_TASK,
-                tenant.organisation_id,
-                task.id,
-                project_id,
-                task.title,
-                task.assignee_id,
-            )
+            if await tenant.value(CREATE_TASK, *values) is None:
+                raise AssigneeUnknown
             await tenant.record(
                 TaskCreated(task.id, project_id, task.title, task.assignee_id),
                 f"{task.title} is to be done",
                 target=task.assignee_id,
             )
-    except asyncpg.ForeignKeyViolationError as error:
-        # The keys carry the organisation: what is another's cannot be pointed to.
-        raise (
-            AssigneeUnknown if "assignee" in str(error.constraint_name) else ProjectUnknown
-        ) from None
+    except asyncpg.ForeignKeyViolationError:  # the key carries the organisation
+        raise ProjectUnknown from None
     return Reply("Task created", task)
 
 
