@@ -27,6 +27,7 @@ DEPENDENCIES = [
     "person",
     "somebody",
     "database",
+    "heads",
     "hub",
     "mail",
     "tokens",

@@ -106,7 +106,9 @@ def _not_there(revision: str, needed: str) -> str:
             f"{revision} depends on the core's {needed}, and this Tenantry's schema is {HEAD}. "
             "Install the newer Tenantry."
         )
-    return f"{revision} depends on {needed}. Install the feature {branch}, in a version that has it."
+    return (
+        f"{revision} depends on {needed}. Install the feature {branch}, in a version that has it."
+    )
 
 
 def _branch(name: str, folder: Path) -> Iterator[Step]:
@@ -118,7 +120,9 @@ def _branch(name: str, folder: Path) -> Iterator[Step]:
         _must(module, file, "down_revision", previous)
         if name != CORE and previous is None:
             if _several(module, "branch_labels") != (name,):
-                raise SchemaError(f'{file} must say branch_labels = ("{name}",), the feature\'s name.')
+                raise SchemaError(
+                    f'{file} must say branch_labels = ("{name}",), the feature\'s name.'
+                )
             if not after:
                 raise SchemaError(
                     f'{file} must say depends_on = "…", the core\'s revision that it was written '

@@ -64,7 +64,7 @@ async def prepare(
     secret: str,
     say: Callable[[str], None],
 ) -> Logins:
-    """Bring the database to this version's schema, and these features'; gives the URLs to work with.
+    """Bring the database to this version's schema; gives the URLs to work with.
 
     With the owner's URL those are login roles of this database, `<database>_runtime` and
     `<database>_worker`, made here as members of tenantry_runtime and tenantry_worker. A URL that
