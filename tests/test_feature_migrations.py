@@ -33,6 +33,12 @@ TASKS = """tenant_table(
         unique=[["project_id", "title"]],
     )"""
 
+WAITING = """
+SELECT count(*) FROM pg_locks
+ WHERE locktype = 'advisory' AND NOT granted
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
 
 def quiet(_: str) -> None:
     """What is said, unheard."""
@@ -169,12 +175,20 @@ class TestAreRun:
     async def test_by_several_nodes_at_once(
         self, empty: str, features: dict[str, Path], write: Write
     ) -> None:
+        """All of them find that there is something to migrate, and one does."""
         write(2, TASKS)
-        nodes = [
-            schema.prepare(empty, features, secret=REFRESH_SECRET, say=quiet) for _ in range(3)
-        ]
-        assert len(set(await asyncio.gather(*nodes))) == 1
         owner = await asyncpg.connect(empty)
+        await owner.execute("SELECT pg_advisory_lock($1)", migrate.ADVISORY_LOCK)
+        async with asyncio.TaskGroup() as group:
+            nodes = [
+                group.create_task(schema.prepare(empty, features, secret=REFRESH_SECRET, say=quiet))
+                for _ in range(3)
+            ]
+            async with asyncio.timeout(60):  # of three processes to start
+                while await owner.fetchval(WAITING) < len(nodes):
+                    await asyncio.sleep(0)
+            await owner.execute("SELECT pg_advisory_unlock($1)", migrate.ADVISORY_LOCK)
+        assert len({node.result() for node in nodes}) == 1
         assert sorted(await rows(owner)) == [HEAD, "projects_0002"]
         await owner.close()
 
