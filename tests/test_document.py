@@ -6,14 +6,21 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import msgspec
 import pytest
+from litestar import get
+from litestar.di import NamedDependency
 
 from tenantry import errors
 from tenantry.app import describe
-from tenantry.events import EVENTS
+from tenantry.events import EVENTS, Event
+from tenantry.feature import Feature
+from tenantry.reply import Reply
 from tenantry.settings import Settings
+from tenantry.tenancy.guards import any_member
+from tenantry.tenancy.tenant import Tenant
 from tests.processes import tenantry
 
 # Clients call them. Nothing is ever taken out of this list; a new operation is put in.
@@ -201,12 +208,46 @@ class TestEvents:
             for event in EVENTS:
                 kind = schemas[f"{event.__name__}{union}"]
                 assert kind["properties"]["type"]["const"] == event.type
-                payload = {"$ref": f"#/components/schemas/{event.__name__}"}
+                payload = {"$ref": f"#/components/schemas/{event.__name__}Payload"}
                 assert kind["properties"][place] == payload
 
     def test_have_every_field_that_is_always_sent(self, schemas: dict[str, Any]) -> None:
-        assert schemas["UserJoined"]["required"] == ["userId", "name", "email", "role"]
-        assert schemas["InviteSent"]["required"] == ["inviteId", "email", "role"]
+        assert schemas["UserJoinedPayload"]["required"] == ["userId", "name", "email", "role"]
+        assert schemas["InviteSentPayload"]["required"] == ["inviteId", "email", "role"]
+
+
+class Member(msgspec.Struct):
+    """Of a feature, as is `Meeting`, whose component is called as one of Tenantry's own."""
+
+    nickname: str
+
+
+class MeetingMoved(Event):
+    type: ClassVar[str] = "MEETING_MOVED"
+
+    room: str
+
+
+Meeting = msgspec.defstruct("Event", [("room", str), ("host", Member)])
+
+
+@get("/api/meetings", guards=[any_member], summary="Meetings", operation_id="listMeetings")
+async def list_meetings(tenant: NamedDependency[Tenant]) -> Reply[list[Meeting]]:  # type: ignore[valid-type]
+    """All of them."""
+    raise NotImplementedError
+
+
+def test_features_add_to_it_and_rename_nothing(document: dict[str, Any]) -> None:
+    feature = Feature(name="meetings", routes=[list_meetings], events=[MeetingMoved])
+    more = json.loads(json.dumps(describe(Settings(), [feature])))
+    ours, theirs = (one["components"]["schemas"] for one in (document, more))
+    assert set(ours) < set(theirs)
+    assert ours["Member"] == theirs["Member"]
+    assert list(theirs["Event"]["discriminator"]["mapping"])[-1] == "MEETING_MOVED"
+    assert theirs["FeatureEvent"]["properties"]["host"]["$ref"].endswith("test_document_Member")
+    assert theirs["MeetingMovedPayload"]["required"] == ["room"]
+    found = [fault for where, schema in contents(more) for fault in nameless(where, schema)]
+    assert found == []
 
 
 class TestCommand:

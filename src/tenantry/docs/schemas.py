@@ -2,9 +2,10 @@
 every envelope says that it is one, and each kind of event is a type of its own.
 """
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,7 +16,8 @@ from tenantry.tenancy.product import Product
 
 Schema = dict[str, Any]
 
-TEMPLATE = "#/components/schemas/{name}"
+PREFIX = "#/components/schemas/"
+TEMPLATE = PREFIX + "{name}"
 NULL: Schema = {"type": "null"}
 ANY_OBJECT: Schema = {"type": "object", "additionalProperties": True}
 PLACE: Schema = {"type": "integer", "description": "The place in the feed, counted from 1."}
@@ -25,27 +27,52 @@ def ref(name: str) -> Schema:
     return {"$ref": TEMPLATE.format(name=name)}
 
 
-def complete(spec: Schema, product: Product) -> None:
-    """Name what has no name yet, and add what no route answers: the events of the stream."""
+def complete(spec: Schema, product: Product) -> Schema:
+    """The document with a name for whatever had none, and with the events of the stream."""
+    events = _payloads(product.events.values())
+    added = _stream(events) | _choices(product) | {"JsonObject": ANY_OBJECT}
+    spec = _renamed(spec, {name: f"Feature{name}" for name in added})
     schemas: dict[str, Schema] = spec["components"]["schemas"]
-    _name_choices(schemas, spec["paths"], product)
-    schemas.update(_stream(product.events.values()))
-    schemas.update(_activities(schemas["Activity"], product.events.values()))
-    schemas["Refusal"]["properties"]["code"] = ref("ErrorCode")
-    schemas["JsonObject"] = ANY_OBJECT | {"description": "Whatever JSON object."}
+    schemas |= added
+    schemas |= _activities(schemas["Activity"], events)
+    _refer_to_choices(schemas, spec["paths"])
     for name, schema in list(schemas.items()):
         if "success" in schema.get("properties", {}) and name != "ErrorReply":
             _complete_envelope(name, schema, schemas)
     for name, schema in schemas.items():
         schema["title"] = name
-    stream = spec["paths"]["/api/events"]["get"]["responses"]["200"]
-    stream["content"]["text/event-stream"]["schema"] = {
-        "type": "string",
-        "description": "Server-sent events; the data of each is a StreamMessage.",
-    }
     for part in (schemas, spec["paths"]):
         _name_free_objects(part)
     spec["components"]["schemas"] = dict(sorted(schemas.items()))
+    return spec
+
+
+def with_own_names(spec: Schema) -> Schema:
+    """Where a feature has a type of the same name, Litestar puts modules before both. Tenantry's
+    keep their names all the same, since clients know them.
+    """
+    names = {}
+    for name, schema in spec["components"]["schemas"].items():
+        plain = schema.get("title", name)
+        if name.endswith(f"_{plain}") and any(
+            f"{path}.{plain}".replace(".", "_").endswith(name) and hasattr(module, plain)
+            for path, module in sys.modules.items()
+            if path.startswith("tenantry.")
+        ):
+            names[name] = plain
+    return _renamed(spec, names)
+
+
+def _renamed(spec: Schema, names: Mapping[str, str]) -> Schema:
+    """With other names for these components, as far as there are any."""
+    schemas = spec["components"]["schemas"]
+    text = msgspec.json.encode(spec).decode()
+    for old in schemas.keys() & names:
+        text = text.replace(f'"{PREFIX}{old}"', f'"{PREFIX}{names[old]}"')
+    renamed: Schema = msgspec.json.decode(text)
+    schemas = renamed["components"]["schemas"].items()
+    renamed["components"]["schemas"] = {names.get(name, name): schema for name, schema in schemas}
+    return renamed
 
 
 def of_errors(errors: Iterable[type[TenantryError]]) -> dict[str, Schema]:
@@ -71,15 +98,18 @@ def _ours(error: type[TenantryError]) -> Iterator[type[TenantryError]]:
             yield from _ours(below)
 
 
-def _name_choices(schemas: dict[str, Schema], paths: Schema, product: Product) -> None:
+def _choices(product: Product) -> dict[str, Schema]:
     """What this product has to choose from, where a type says only that it is text."""
-    names = {
+    values = {
         "Plan": product.plans.names,
         "Permission": product.permissions.grantable,
         "ActivityType": list(product.events),
     }
-    for name, values in names.items():
-        schemas[name] = {"type": "string", "enum": values}
+    return {name: {"type": "string", "enum": some} for name, some in values.items()}
+
+
+def _refer_to_choices(schemas: dict[str, Schema], paths: Schema) -> None:
+    schemas["Refusal"]["properties"]["code"] = ref("ErrorCode")
     schemas["SubscriptionInput"]["properties"]["plan"] = ref("Plan")
     for name in ("NewRoleInput", "ChangedRoleInput"):
         permissions = schemas[name]["properties"]["permissions"]
@@ -89,6 +119,11 @@ def _name_choices(schemas: dict[str, Schema], paths: Schema, product: Product) -
     for parameter in paths["/api/activities"]["get"]["parameters"]:
         if parameter["name"] == "type":
             parameter["schema"]["items"] = ref("ActivityType")
+    stream = paths["/api/events"]["get"]["responses"]["200"]
+    stream["content"]["text/event-stream"]["schema"] = {
+        "type": "string",
+        "description": "Server-sent events; the data of each is a StreamMessage.",
+    }
 
 
 def _complete_envelope(name: str, schema: Schema, schemas: dict[str, Schema]) -> None:
@@ -102,22 +137,43 @@ def _complete_envelope(name: str, schema: Schema, schemas: dict[str, Schema]) ->
         properties["data"] = ref(union)
 
 
-def _stream(events: Iterable[type[Event]]) -> dict[str, Schema]:
-    """`Event`, one of all kinds by `type`, and what else is sent on the stream."""
-    events = list(events)
-    _, schemas = msgspec.json.schema_components(events, ref_template=TEMPLATE)
+class _Kind(NamedTuple):
+    """A kind of event: its `type`, the name of its types, and the schemas of its payload."""
+
+    type: str
+    name: str
+    schemas: dict[str, Schema]
+
+
+def _payloads(events: Iterable[type[Event]]) -> list[_Kind]:
+    kinds = []
     for event in events:
-        _optional(event, schemas[event.__name__])
-        schemas[f"{event.__name__}Event"] = _object(
-            type={"type": "string", "const": event.type},
-            payload=ref(event.__name__),
+        name = event.__name__
+        _, schemas = msgspec.json.schema_components([event], ref_template=TEMPLATE)
+        payload = schemas.pop(name)
+        for field, schema in payload["properties"].items():
+            if "default" in schema:
+                del schema["default"]
+                if not event.__struct_config__.omit_defaults:
+                    payload["required"].append(field)
+        kinds.append(_Kind(event.type, name, schemas | {f"{name}Payload": payload}))
+    return kinds
+
+
+def _stream(kinds: list[_Kind]) -> dict[str, Schema]:
+    """`Event`, one of all kinds by `type`, and what else is sent on the stream."""
+    schemas: dict[str, Schema] = {}
+    for kind in kinds:
+        schemas |= kind.schemas
+        schemas[f"{kind.name}Event"] = _object(
+            type={"type": "string", "const": kind.type},
+            payload=ref(f"{kind.name}Payload"),
             seq=PLACE,
             at={"type": "string", "format": "date-time"},
         )
-    schemas["Event"] = _one_of({event.type: f"{event.__name__}Event" for event in events}) | {
-        "description": "An activity as it is sent on the stream."
-    }
+    event = _one_of({kind.type: f"{kind.name}Event" for kind in kinds})
     return schemas | {
+        "Event": event | {"description": "An activity as it is sent on the stream."},
         "Greeting": _object(message={"type": "string"}),
         "Connected": _object(
             type={"type": "string", "const": "CONNECTED"}, payload=ref("Greeting"), seq=PLACE
@@ -134,26 +190,15 @@ def _stream(events: Iterable[type[Event]]) -> dict[str, Schema]:
     }
 
 
-def _activities(base: Schema, events: Iterable[type[Event]]) -> dict[str, Schema]:
+def _activities(base: Schema, kinds: list[_Kind]) -> dict[str, Schema]:
     """`Activity`, one of all kinds by `type`; `metadata` is the event's payload."""
-    kinds = {}
-    names = {}
-    for event in events:
-        names[event.type] = name = f"{event.__name__}Activity"
-        kinds[name] = activity = deepcopy(base)
-        activity["properties"]["type"] = {"type": "string", "const": event.type}
-        activity["properties"]["metadata"] = ref(event.__name__)
-    return kinds | {"Activity": _one_of(names) | {"description": base.get("description", "")}}
-
-
-def _optional(event: type[Event], schema: Schema) -> None:
-    """A field with a default is left out where the struct omits defaults, else always there."""
-    omits = event.__struct_config__.omit_defaults
-    for name, field in schema["properties"].items():
-        if "default" in field:
-            del field["default"]
-            if not omits:
-                schema["required"].append(name)
+    schemas = {}
+    for kind in kinds:
+        schemas[f"{kind.name}Activity"] = activity = deepcopy(base)
+        activity["properties"]["type"] = {"type": "string", "const": kind.type}
+        activity["properties"]["metadata"] = ref(f"{kind.name}Payload")
+    activities = _one_of({kind.type: f"{kind.name}Activity" for kind in kinds})
+    return schemas | {"Activity": activities | {"description": "A line of the feed."}}
 
 
 def _one_of(names: dict[str, str]) -> Schema:

@@ -192,6 +192,7 @@ def document(
         ),
     )
     spec: dict[str, Any] = msgspec.json.decode(_named(app.openapi_schema.to_schema()))
+    spec = schemas.with_own_names(spec)
     errors = set(SOCKET_ERRORS)
     for path, method, handler in handlers_of(app):
         operation = spec["paths"].get(path, {}).get(method.lower())
@@ -201,7 +202,7 @@ def document(
     for name, definition in spec["components"]["schemas"].items():
         if name.endswith("Input"):
             definition["additionalProperties"] = False  # which Litestar leaves out
-    schemas.complete(spec, product)
+    spec = schemas.complete(spec, product)
     spec["paths"]["/ws"] = socket = deepcopy(WEBSOCKET)
     description = socket["get"]["description"]
     socket["get"]["description"] = description.replace("{events}", _event_table(product))
