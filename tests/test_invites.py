@@ -17,10 +17,6 @@ Db: TypeAlias = "Connection[Record]"
 
 INVITES = "/api/users/invites"
 COOLED = "UPDATE invites SET sent_at = sent_at - interval '1 minute'"
-INVITES_QUEUED = """
-SELECT count(*) FROM tenantry_jobs.pgqueuer
- WHERE convert_from(payload, 'UTF8')::jsonb ->> 'template' = 'invite'
-"""
 EXPIRED = "UPDATE invites SET expires_at = now() - interval '1 second'"
 
 
@@ -350,12 +346,8 @@ class TestMail:
         await owner.execute(COOLED)
         again = ok(await resend(account, invite["id"]))
         assert invite["token"] is again["token"] is several["invite"]["token"] is None
-<<<<<<< ours
         jobs = await owner.fetch("SELECT convert_from(payload, 'UTF8') FROM tenantry_jobs.pgqueuer")
         assert len([job for job in jobs if '"template":"invite"' in job[0]]) == 3
-=======
-        assert await owner.fetchval(INVITES_QUEUED) == 3
->>>>>>> theirs
 
     async def test_is_not_sent_for_what_is_refused(self, serve: Serve, owner: Db) -> None:
         api = await serve()
@@ -363,8 +355,4 @@ class TestMail:
         jobs = "SELECT count(*) FROM tenantry_jobs.pgqueuer"
         before = await owner.fetchval(jobs)  # that to prove the address
         refused(await account.invite(account.user["email"]), 409)
-<<<<<<< ours
         assert await owner.fetchval(jobs) == before
-=======
-        assert await owner.fetchval(INVITES_QUEUED) == 0
->>>>>>> theirs
