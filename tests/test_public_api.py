@@ -24,6 +24,9 @@ PUBLIC = {
     "Role",
     "Event",
     "Input",
+    "Email",
+    "Message",
+    "Name",
     # answers
     "Reply",
     "Page",

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from tenantry.errors import TenantryError as TenantryError
     from tenantry.events import Event as Event
     from tenantry.feature import Feature as Feature
+    from tenantry.inputs import Email as Email
     from tenantry.inputs import Input as Input
+    from tenantry.inputs import Message as Message
+    from tenantry.inputs import Name as Name
     from tenantry.reply import Page as Page
     from tenantry.reply import Reply as Reply
     from tenantry.routing import Router as Router
@@ -50,7 +53,7 @@ _HOMES = {
     ),
     "tenantry.events": ("Event",),
     "tenantry.feature": ("Feature",),
-    "tenantry.inputs": ("Input",),
+    "tenantry.inputs": ("Email", "Input", "Message", "Name"),
     "tenantry.reply": ("Page", "Reply"),
     "tenantry.routing": ("Router",),
     "tenantry.settings": ("Settings",),

@@ -20,6 +20,7 @@ from tenantry.tenancy.authority import has_other_owners
 from tenantry.tenancy.confirmation import confirm_password
 from tenantry.tenancy.guards import signed_in
 from tenantry.tenancy.leaving import leave
+from tenantry.tenancy.permissions import Role
 from tenantry.tenancy.person import Person
 from tenantry.tenancy.product import Product
 from tenantry.tenancy.tenant import Tenant
@@ -79,7 +80,7 @@ class ExportedLink(msgspec.Struct, frozen=True, rename="camel"):
 class ExportedMembership(msgspec.Struct, frozen=True, rename="camel"):
     organisation_id: UUID
     organisation_name: str
-    role: str
+    role: Role
     owner: bool
     custom_role: str | None
     joined_at: datetime
