@@ -234,6 +234,6 @@ async def test_the_daily_sweep(worker_url: str, fresh: Api, owner: Db, mailbox: 
         await eventually(lambda: owner.fetchval(known), True)
     old = """
         SELECT job_id > 0 FROM tenantry_jobs.pgqueuer_log
-         WHERE created < now() - interval '30 days'
+         WHERE status = 'successful' AND created < now() - interval '30 days'
     """
     assert [row[0] for row in await owner.fetch(old)] == [True], "that of the job which is there"
