@@ -12,6 +12,7 @@ import pytest
 
 from tenantry.client import listen
 from tenantry.db import embedded, schema
+from tenantry.db.branches import SchemaError
 from tests.api import Account, Api, connect_socket, ok, refused
 from tests.conftest import FAST, REFRESH_SECRET, Serve, make_settings, serving
 from tests.events import write_events
@@ -136,7 +137,7 @@ async def test_a_newer_schema_is_not_served(
     owner_url: str, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await owner.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(schema.SchemaError, match="newer than this Tenantry"):
+    with pytest.raises(SchemaError, match="newer than this Tenantry"):
         await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
 
 

@@ -30,6 +30,7 @@ from tenantry.auth.proofs import Prover
 from tenantry.auth.relying_party import RelyingParty
 from tenantry.auth.routes import router as auth
 from tenantry.auth.vault import Vault
+from tenantry.db.branches import heads
 from tenantry.db.database import Database, unreachable
 from tenantry.dev.mail import router as development_mail
 from tenantry.docs import routes as docs
@@ -44,7 +45,7 @@ from tenantry.errors import (
     TenantryError,
     Unavailable,
 )
-from tenantry.feature import Feature, installed, product_of
+from tenantry.feature import Feature, installed, migrations_of, product_of
 from tenantry.health import health, ready
 from tenantry.inputs import field_errors
 from tenantry.mail import Mail
@@ -117,9 +118,11 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> asgi.App:
 
     Raises:
         PlansError: the plans cannot be read.
+        SchemaError: a feature's migrations are missing.
     """
     assert config.database_url, "the server prepares the database, see tenantry.server"
     ours = product_of(config, features)
+    needed = heads(migrations_of(features))
     routes = _routes(features)
     wake = RedisWake(config.redis_url) if config.redis_url else None
     database = Database(config.database_url, wake.publish if wake else None)
@@ -155,6 +158,7 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> asgi.App:
     dependencies = {
         "attempts": Provide(provide_attempts, sync_to_thread=False),
         "database": Provide(lambda: database, sync_to_thread=False),
+        "heads": Provide(lambda: needed, sync_to_thread=False),
         "hub": Provide(lambda: hub, sync_to_thread=False),
         "mail": Provide(lambda: mail, sync_to_thread=False),
         "passwords": Provide(lambda: passwords, sync_to_thread=False),
