@@ -87,6 +87,7 @@ ROUTES: list[ControllerRouterHandler] = [
 GIVEN = (
     "attempts",
     "database",
+    "heads",
     "hub",
     "mail",
     "passwords",
