@@ -129,7 +129,9 @@ def nameless(where: str, schema: dict[str, Any], *, named: bool = False) -> Iter
     """The objects, enums and unions in a schema that are not references to a named one."""
     choices = [one for one in schema.get("oneOf", schema.get("anyOf", ())) if one != NULL]
     several = len(schema.get("enum", ())) > 1 or len(choices) > 1
-    if not named and (schema.get("type") == "object" or several or not schema):
+    # A map from names to values of one type has nothing that a name would say.
+    shape = schema.get("type") == "object" and "additionalProperties" not in schema
+    if not named and (shape or several or not schema):
         yield f"{where}: {schema}"
     for choice in choices:
         yield from nameless(where, choice)
