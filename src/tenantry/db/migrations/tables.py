@@ -48,12 +48,12 @@ def reference(column: str, table: str, *, on_delete: OnDelete | None = None) -> 
     row goes too, or the column is emptied.
 
     Raises:
-        ValueError: a name is none, or RESTRICT, with which an organisation cannot be purged.
+        ValueError: a name is none, or `on_delete` is something else.
     """
     if on_delete not in (None, "CASCADE", "SET NULL"):
         raise ValueError(
-            f"{column} cannot be ON DELETE {on_delete}: say CASCADE, SET NULL or nothing. "
-            "Nothing keeps the row that is pointed to, and still lets its organisation be purged."
+            f"{column} cannot be ON DELETE {on_delete}: say CASCADE, SET NULL or nothing, which "
+            "keeps the row that is pointed to for as long as this one is there."
         )
     return Reference(_name(column), _name(table), "id", on_delete)
 
