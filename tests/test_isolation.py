@@ -12,30 +12,12 @@ from asyncpg import Connection, Record
 from litestar import Litestar
 from litestar.di import Provide
 
-from tenantry.app import ROUTES
+from tenantry.app import GIVEN, ROUTES
 from tenantry.db import isolation
 from tenantry.docs.spec import document, undeclared
 from tests.api import PASSWORD, Account, Api, ok
 
 Db: TypeAlias = "Connection[Record]"
-
-
-# What handlers are given by the server.
-DEPENDENCIES = [
-    "attempts",
-    "tenant",
-    "person",
-    "somebody",
-    "database",
-    "heads",
-    "hub",
-    "mail",
-    "tokens",
-    "passwords",
-    "product",
-    "prover",
-    "settings",
-]
 
 
 async def enter(connection: Db, organisation: str) -> None:
@@ -180,7 +162,7 @@ class TestRoutes:
 
     @staticmethod
     def operations() -> list[tuple[str, str, dict[str, Any]]]:
-        spec = document(ROUTES, DEPENDENCIES)
+        spec = document(ROUTES, GIVEN)
         return [
             (method.upper(), path, operation)
             for path, item in spec["paths"].items()
@@ -253,7 +235,7 @@ class TestRoutes:
         ]
 
     def test_have_a_guard_or_a_declared_reason_to_be_public(self) -> None:
-        nothing = {name: Provide(lambda: None, sync_to_thread=False) for name in DEPENDENCIES}
+        nothing = {name: Provide(lambda: None, sync_to_thread=False) for name in GIVEN}
         assert (
             undeclared(
                 Litestar(ROUTES, dependencies=nothing, openapi_config=None, logging_config=None)

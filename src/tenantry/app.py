@@ -83,6 +83,37 @@ ROUTES: list[ControllerRouterHandler] = [
 ]
 
 
+# What handlers are given by the server, not by the client.
+GIVEN = (
+    "attempts",
+    "database",
+    "heads",
+    "hub",
+    "mail",
+    "passwords",
+    "person",
+    "product",
+    "prover",
+    "settings",
+    "somebody",
+    "tenant",
+    "tokens",
+)
+
+
+def describe(config: Settings, features: Sequence[Feature] = ()) -> dict[str, Any]:
+    """The OpenAPI document of the server with these features; needs nothing that runs.
+
+    Raises:
+        PlansError: the plans cannot be read.
+    """
+    return document(_routes(features), GIVEN, product_of(config, features))
+
+
+def _routes(features: Sequence[Feature]) -> list[ControllerRouterHandler]:
+    return [*ROUTES, *(route for feature in features for route in feature.routes)]
+
+
 def create_app(config: Settings, features: Sequence[Feature] = ()) -> asgi.App:
     """The whole server as one ASGI application. Its lifespan opens and closes everything.
 
@@ -93,7 +124,7 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> asgi.App:
     assert config.database_url, "the server prepares the database, see tenantry.server"
     ours = product_of(config, features)
     needed = heads(migrations_of(features))
-    routes = [*ROUTES, *(route for feature in features for route in feature.routes)]
+    routes = _routes(features)
     wake = RedisWake(config.redis_url) if config.redis_url else None
     database = Database(config.database_url, wake.publish if wake else None)
     tokens = Tokens(config)
@@ -140,6 +171,7 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> asgi.App:
         "tenant": Provide(provide_tenant, sync_to_thread=False),
         "tokens": Provide(lambda: tokens, sync_to_thread=False),
     }
+    assert dependencies.keys() == set(GIVEN)
     application = Litestar(
         [*routes, development_mail] if mail.sends and not mail.configured else routes,
         lifespan=[lifespan],
@@ -149,7 +181,7 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> asgi.App:
                 "database": database,
                 "tokens": tokens,
                 "product": ours,
-                "document": cache(lambda: document(routes, dependencies, ours)),
+                "document": cache(lambda: document(routes, GIVEN, ours)),
             }
         ),
         exception_handlers={Exception: answer_error},
