@@ -79,7 +79,13 @@ ROUTES: list[ControllerRouterHandler] = [
 ]
 
 
-def create_app(config: Settings, features: Sequence[Feature] = ()) -> asgi.App:
+class Server(Edge):
+    """The edge, with the application behind it, whose routes `tenantry.testing` attacks."""
+
+    litestar: Litestar
+
+
+def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
     """The whole server as one ASGI application. Its lifespan opens and closes everything.
 
     Raises:
@@ -164,7 +170,9 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> asgi.App:
         app = gateway if scope["type"] == "websocket" else cast(asgi.App, application)
         await app(scope, receive, send)
 
-    return Edge(by_kind, settings=config, database=database, limiter=limiter)
+    server = Server(by_kind, settings=config, database=database, limiter=limiter)
+    server.litestar = application
+    return server
 
 
 def from_environment() -> asgi.App:
