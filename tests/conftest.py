@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,14 +20,17 @@ import asyncpg
 import pytest
 import structlog
 import uvicorn
+from playwright.async_api import Browser, async_playwright
 from playwright.sync_api import Page, sync_playwright
 
 from tenantry.app import create_app
 from tenantry.db import embedded, schema
+from tenantry.feature import Feature
 from tenantry.server import listening, uvicorn_options
 from tenantry.settings import Settings
 from tests.api import Api
-from tests.mail import Mailbox, working
+from tests.mail import SITE, Mailbox, working
+from tests.visits import Visit, visiting
 
 TEMPLATE = "tenantry_template"
 SECRET = "access-4FrYkRiPmgE8r9nkzmVHWtrS1AxDccoQ"
@@ -156,7 +159,7 @@ def make_settings(database_url: str, **changes: Any) -> Settings:
 
 
 class Serve(Protocol):
-    def __call__(self, **changes: Any) -> Awaitable[Api]: ...
+    def __call__(self, *features: Feature, **changes: Any) -> Awaitable[Api]: ...
 
 
 @pytest.fixture
@@ -164,19 +167,20 @@ async def serve(runtime_url: str) -> AsyncIterator[Serve]:
     """Starts a server on the test's database, with these settings; gives a client of it."""
     async with AsyncExitStack() as stack:
 
-        async def start(**changes: Any) -> Api:
-            url = await stack.enter_async_context(serving(make_settings(runtime_url, **changes)))
+        async def start(*features: Feature, **changes: Any) -> Api:
+            config = make_settings(runtime_url, **changes)
+            url = await stack.enter_async_context(serving(config, features))
             return await stack.enter_async_context(Api(url))
 
         yield start
 
 
 @contextlib.asynccontextmanager
-async def serving(config: Settings) -> AsyncIterator[str]:
+async def serving(config: Settings, features: Sequence[Feature] = ()) -> AsyncIterator[str]:
     """The application under uvicorn, on a port of its own; gives its URL."""
     listener = listening("127.0.0.1", 0)
     options = uvicorn_options(config)
-    server = uvicorn.Server(uvicorn.Config(create_app(config), **options))
+    server = uvicorn.Server(uvicorn.Config(create_app(config, features), **options))
     task = asyncio.create_task(server._serve([listener]))  # without its signal handlers
     while not server.started:
         await asyncio.sleep(0.005)
@@ -255,6 +259,30 @@ def page() -> Iterator[Page]:
         )
         yield browser.new_page(viewport={"width": 1280, "height": 1000})
         browser.close()
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def mailed(browser: Browser, mail_api: Api) -> AsyncIterator[Visit]:
+    """A visit at the address to which links in mails lead."""
+    async with visiting(browser, mail_api, SITE) as visit:
+        yield visit
+
+
+@pytest.fixture
+async def visit(browser: Browser, api: Api) -> AsyncIterator[Visit]:
+    async with visiting(browser, api) as visit:
+        yield visit
 
 
 class RedisServer:

@@ -12,6 +12,7 @@ import pytest
 
 from tenantry.passwords import Passwords
 from tests.api import PASSWORD, Account, Api, eventually, ok, refused, registration, unique_email
+from tests.authenticators import with_app
 from tests.conftest import Serve
 from tests.mail import Mailbox
 
@@ -20,6 +21,7 @@ Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 HOME = "192.0.2.1"
 ELSEWHERE = "198.51.100.7"
 ATTACKER = "203.0.113.9"
+SECOND_STEP = "/api/auth/login/second-factor"
 PROXY: dict[str, Any] = {"trusted_proxies": ("127.0.0.0/8",)}
 
 COUNTERS = "SELECT count(*) FROM auth_attempts WHERE failures > 0"
@@ -348,6 +350,20 @@ class TestOtherSecrets:
             )
             refused(answer, 403)
         refused(await at(HOME).login(account.user["email"]), 429)
+
+    async def test_codes_of_a_second_factor_count_over_all_sign_ins(self, at: At) -> None:
+        """Who knows the password gets no new guesses with each sign-in."""
+        account = await at(HOME).register()
+        app, _ = await with_app(account)
+        email = account.user["email"]
+        statuses = []
+        for _ in range(7):
+            step = ok(await at(ATTACKER).login(email, PASSWORD))["secondFactor"]
+            answer = await at(ATTACKER).post(SECOND_STEP, token=step["token"], code="000000")
+            statuses.append(answer.status_code)
+        assert statuses == [401] * 5 + [429] * 2
+        step = ok(await at(HOME).login(email, PASSWORD))["secondFactor"]
+        ok(await at(HOME).post(SECOND_STEP, token=step["token"], code=app.code()))
 
 
 class TestNothingIsRevealed:

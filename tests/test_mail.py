@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from tenantry.mail import Letter, Mail, Template
-from tests.api import Api, eventually, ok, unique_email
+from tests.api import PASSWORD, Api, eventually, ok, unique_email
 from tests.conftest import REFRESH_SECRET, Serve, make_settings
 from tests.mail import Mailbox, working
 from tests.processes import tenantry
@@ -201,11 +201,15 @@ async def test_a_server_loads_nothing_of_the_queue() -> None:
 
 
 async def test_the_daily_sweep(worker_url: str, fresh: Api, owner: Db, mailbox: Mailbox) -> None:
+    gone = await fresh.register()
+    ok(await gone.delete("/api/organisations", password=PASSWORD))
     account = await fresh.register()
     for _ in range(2):
         await fresh.login(account.user["email"])
     ok(await account.post("/api/realtime/ticket"), 201)
     await owner.execute("""
+        UPDATE organisations SET deleted_at = now() - interval '30 days'
+         WHERE deleted_at IS NOT NULL;
         UPDATE tickets SET expires_at = now();
         UPDATE one_time_tokens SET expires_at = now() - interval '25 hours';
         UPDATE auth_attempts SET counted_at = now() - interval '49 hours';
@@ -222,7 +226,8 @@ async def test_the_daily_sweep(worker_url: str, fresh: Api, owner: Db, mailbox: 
     """)
     async with working(worker_url, mailbox, **SECRET):
         await eventually(lambda: owner.fetchval("SELECT count(*) FROM tickets"), 0)
-        await eventually(lambda: owner.fetchval("SELECT count(*) FROM sessions"), 2)
+        await eventually(lambda: owner.fetchval("SELECT count(*) FROM organisations"), 1)
+        await eventually(lambda: owner.fetchval("SELECT count(*) FROM sessions"), 3)
         await eventually(lambda: owner.fetchval("SELECT count(*) FROM one_time_tokens"), 0)
         # Where one has got in is remembered for longer.
         known = "SELECT bool_and(succeeded_at IS NOT NULL) FROM auth_attempts"

@@ -258,6 +258,14 @@ class TestPurging:
             assert gone.organisation["id"] not in {row["key"] for row in left}, table
         ok(await standing.get("/api/users"))
 
+    async def test_reaches_every_table_that_points_to_organisations(self, owner: Db) -> None:
+        kept = await owner.fetch(
+            """SELECT conrelid::regclass::text AS table FROM pg_constraint
+                WHERE contype = 'f' AND confrelid = 'organisations'::regclass
+                  AND confdeltype <> 'c'"""
+        )
+        assert not kept
+
     async def test_closes_the_accounts_that_are_left_nowhere(self, fresh: Api, owner: Db) -> None:
         account = await fresh.register()
         member, elsewhere = await account.add(), await account.add()

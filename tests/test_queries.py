@@ -84,6 +84,7 @@ class TestRoundTrips:
             "SELECT set_config('tenantry.organisation_id',",
             "BEGIN;",
             "SELECT tenantry.login_succeeded($1,",
+            "SELECT totp_since,",
             "SELECT organisation_id,",
             "SELECT users.id,",
             "COMMIT;",

@@ -8,12 +8,14 @@ import asyncpg
 import pytest
 
 from tests.api import PASSWORD, Account, Api, eventually, ok, refused, unique_email
+from tests.authenticators import with_app
 from tests.conftest import Serve
 from tests.mail import Mailbox
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 NEW = "wholly other words"
+SECOND_STEP = "/api/auth/login/second-factor"
 JOBS = "SELECT count(*) FROM tenantry_jobs.pgqueuer WHERE entrypoint = 'reset_password'"
 
 
@@ -133,6 +135,21 @@ class TestReset:
         refused(await mail_api.post("/api/auth/login", email=email, password=PASSWORD), 401)
         await mail_api.login(email, NEW)
         assert (await mailbox.mail_to(email)).subject == "Your password was changed"
+
+    async def test_does_not_get_round_the_second_factor(
+        self, mail_api: Api, mailbox: Mailbox
+    ) -> None:
+        account = await registered(mail_api, mailbox)
+        _, codes = await with_app(account)
+        email = account.user["email"]
+        login = {"email": email, "password": PASSWORD}
+        begun = ok(await mail_api.post("/api/auth/login", **login))["secondFactor"]["token"]
+        ok(await reset(mail_api, await link_for(mail_api, mailbox, account)))
+        old = await mail_api.post(SECOND_STEP, token=begun, recoveryCode=codes[0])
+        refused(old, 401, code="SIGN_IN_EXPIRED")
+        answer = await mail_api.post("/api/auth/login", email=email, password=NEW)
+        step = ok(answer, 200, "Second factor required")["secondFactor"]
+        ok(await mail_api.post(SECOND_STEP, token=step["token"], recoveryCode=codes[0]))
 
     async def test_is_recorded_as_the_sessions_end(
         self, serve: Serve, owner: Db, mailbox: Mailbox, worker: None

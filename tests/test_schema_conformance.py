@@ -15,7 +15,7 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
 # They end the session that the rest needs, so each runs alone.
-ENDING = ["logout", "logoutAll"]
+ENDING = ["logout", "logoutAll", "endSession"]
 ENDLESS = ["listen"]
 
 

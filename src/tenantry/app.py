@@ -23,6 +23,7 @@ from litestar.exceptions import (
 from litestar.types import ControllerRouterHandler, Scope
 
 from tenantry import asgi, logs, settings
+from tenantry.account import routes as account
 from tenantry.activities.routes import router as activities
 from tenantry.attempts import Attempts, Turns
 from tenantry.auth.proofs import Prover
@@ -76,6 +77,8 @@ ROUTES: list[ControllerRouterHandler] = [
     docs.file,
     docs.spec,
     docs.stream_page,
+    account.page,
+    account.file,
 ]
 
 

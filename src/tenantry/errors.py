@@ -32,6 +32,10 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 class TenantryError(Exception):
+    """An answer that is an error. A product raises kinds of its own: a class with a `status`, a
+    stable `code` and a `message` that says what to do.
+    """
+
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL_ERROR"
     message: str = "Something went wrong on our side"
@@ -51,6 +55,8 @@ class TenantryError(Exception):
 
 
 class BadRequest(TenantryError):
+    """400: the request cannot be understood, or asks for what is so already."""
+
     status, code, message = 400, "BAD_REQUEST", "The request cannot be understood"
 
 
@@ -59,11 +65,15 @@ class Unauthorized(TenantryError):
 
 
 class Forbidden(TenantryError):
+    """403: whoever asks may not, or the plan does not allow it."""
+
     status, code = 403, "FORBIDDEN"
     message = "You do not have permission to perform this action"
 
 
 class NotFound(TenantryError):
+    """404: there is no such thing, for whoever asks."""
+
     status, code, message = 404, "NOT_FOUND", "There is nothing at this address"
 
 
@@ -72,10 +82,14 @@ class NotAllowed(TenantryError):
 
 
 class Conflict(TenantryError):
+    """409: what is there stands against it."""
+
     status, code, message = 409, "CONFLICT", "This conflicts with what is there"
 
 
 class Gone(TenantryError):
+    """410: it was there, and is no more."""
+
     status, code, message = 410, "GONE", "This is no longer there"
 
 
@@ -92,6 +106,8 @@ class HeadTooLarge(TenantryError):
 
 
 class Invalid(TenantryError):
+    """422: `fields` says what is wrong with each."""
+
     status, code, message = 422, "VALIDATION_FAILED", "Validation failed"
 
 

@@ -21,6 +21,7 @@ from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 
 from tenantry.db import embedded, schema
+from tenantry.feature import installed, product_of
 from tenantry.mail import Mail
 from tenantry.protocols import BoundedHttpProtocol
 from tenantry.realtime.websocket import WebSocketProtocol
@@ -45,9 +46,11 @@ def prepared(
 
     Raises:
         SettingsError: production without good secrets.
+        PlansError: the plans cannot be read.
         EmbeddedError: the embedded database cannot be used.
         SchemaError: the database cannot be reached, or not migrated.
     """
+    product_of(settings, installed())
     with ExitStack() as stack:
         settings = with_secrets(settings)
         owner_url = settings.database_url

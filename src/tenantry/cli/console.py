@@ -15,6 +15,7 @@ from tenantry.db.embedded import EmbeddedError
 from tenantry.db.schema import SchemaError
 from tenantry.server import AddressError
 from tenantry.settings import Settings, SettingsError
+from tenantry.tenancy.plans import PlansError
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -25,7 +26,7 @@ def plain_failures() -> Iterator[None]:
     """Errors that a person can mend are sentences, and exit with 1."""
     try:
         yield
-    except SettingsError as error:
+    except (SettingsError, PlansError) as error:
         for problem in error.problems:
             err.print(f"[bold red]✗[/] {problem}", soft_wrap=True)
         sys.exit(1)

@@ -24,6 +24,8 @@ class Role(StrEnum):
 
 
 class Permission(StrEnum):
+    """Tenantry's own permissions; a feature's are text of the same form."""
+
     MEMBERS_READ = "members:read"
     MEMBERS_INVITE = "members:invite"
     MEMBERS_REMOVE = "members:remove"
