@@ -14,8 +14,10 @@ import httpx
 import pytest
 
 from tenantry.db import schema
-from tests.api import PASSWORD, ok, registration, unique_email
-from tests.conftest import REFRESH_SECRET, SECRET, UNLIMITED, of_database
+from tenantry.testing import PASSWORD, ok, registration, unique_email
+from tenantry.testing.databases import of_database
+from tenantry.testing.servers import REFRESH_SECRET, SECRET
+from tests.conftest import UNLIMITED
 from tests.processes import serving, tenantry
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

@@ -10,8 +10,9 @@ import asyncpg
 import pytest
 
 from tenantry.db import embedded, isolation, schema
-from tests.api import Api, ok
-from tests.conftest import FAST, REFRESH_SECRET, make_settings, of_database, serving
+from tenantry.testing import Api, make_settings, ok, serving
+from tenantry.testing.databases import FAST, of_database
+from tenantry.testing.servers import REFRESH_SECRET
 
 
 @pytest.fixture

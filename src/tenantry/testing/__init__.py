@@ -1,4 +1,4 @@
-"""For tests of an app that is built on Tenantry: real servers, clients, and the attack on isolation.
+"""For tests of an app built on Tenantry: real servers, clients, and the attack on isolation.
 
 In the outermost conftest.py:
 
@@ -22,7 +22,7 @@ from tenantry.testing.attack import IsolationError, assert_isolated
 from tenantry.testing.attack.populated import Populate
 from tenantry.testing.client import Account, Api, handshake_refused
 from tenantry.testing.organisations import Organisation
-from tenantry.testing.servers import Installation, make_settings, serving
+from tenantry.testing.servers import Installation, Serve, make_settings, serving
 from tenantry.testing.sockets import Socket, Source, connect_socket
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "IsolationError",
     "Organisation",
     "Populate",
+    "Serve",
     "Socket",
     "Source",
     "assert_isolated",

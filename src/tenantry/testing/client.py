@@ -18,7 +18,12 @@ class Api:
         self.url = url
         limits = httpx.Limits(max_connections=200)
         # There is no TLS on the way, so no certificates need loading.
-        self.http = httpx.AsyncClient(base_url=url, timeout=30, limits=limits, verify=False)
+        self.http = httpx.AsyncClient(
+            base_url=url,
+            timeout=30,
+            limits=limits,
+            verify=False,  # noqa: S501
+        )
 
     async def __aenter__(self) -> Self:
         return self

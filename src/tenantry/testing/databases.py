@@ -44,7 +44,7 @@ async def template(cluster_url: str, features: Sequence[Feature]) -> str:
     connection = await asyncpg.connect(cluster_url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
-        if not await connection.fetchval("SELECT FROM pg_database WHERE datname = $1", name):
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
             await connection.execute(f"DROP DATABASE IF EXISTS {name}_new WITH (FORCE)")
             await connection.execute(f"CREATE DATABASE {name}_new")
             await schema.migrate(of_database(cluster_url, f"{name}_new"))

@@ -1,9 +1,9 @@
 """The fixtures, and the one PostgreSQL of a run, which its processes share."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 import pytest
@@ -20,6 +20,7 @@ from tenantry.testing.servers import (
     REFRESH_SECRET,
     Db,
     Installation,
+    Serve,
     make_settings,
     running,
     serving,
@@ -27,12 +28,6 @@ from tenantry.testing.servers import (
 
 cluster_url = pytest.StashKey[str]()
 cleanup = pytest.StashKey[contextlib.ExitStack]()
-
-
-class Serve(Protocol):
-    """Starts a server on the test's database, with these settings; gives a client of it."""
-
-    def __call__(self, **changes: Any) -> Awaitable[Api]: ...
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -144,12 +139,12 @@ async def runtime_connection(runtime_url: str) -> AsyncIterator[Db]:
 async def serve(
     runtime_url: str, app_settings: dict[str, Any], features: Sequence[Feature]
 ) -> AsyncIterator[Serve]:
-    """Starts a server on the test's database, with these settings; gives a client of it."""
+    """Starts servers on the test's database: see `Serve`."""
     async with AsyncExitStack() as stack:
 
-        async def start(**changes: Any) -> Api:
+        async def start(*more: Feature, **changes: Any) -> Api:
             settings = make_settings(runtime_url, **{**app_settings, **changes})
-            url = await stack.enter_async_context(serving(settings, features))
+            url = await stack.enter_async_context(serving(settings, [*features, *more]))
             return await stack.enter_async_context(Api(url))
 
         yield start

@@ -1,10 +1,10 @@
 """The app, served in this process, with the settings of tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import uvicorn
 from asyncpg import Connection, Record
@@ -33,6 +33,14 @@ class Installation:
     api: Api
     owner: Db
     runtime: Db
+
+
+class Serve(Protocol):
+    """Starts a server on the test's database, with these features beside those under test, and
+    these settings; gives a client of it.
+    """
+
+    def __call__(self, *more: Feature, **changes: Any) -> Awaitable[Api]: ...
 
 
 def make_settings(database_url: str, **changes: Any) -> Settings:
