@@ -25,6 +25,7 @@ from tenantry.testing.servers import (
     running,
     serving,
 )
+from tenantry.testing.servers import installed as installed_app
 
 cluster_url = pytest.StashKey[str]()
 cleanup = pytest.StashKey[contextlib.ExitStack]()
@@ -166,9 +167,8 @@ async def installation(
 ) -> AsyncIterator[Installation]:
     """The app with a database of its own, and its connections: what `assert_isolated` takes."""
     settings = make_settings(runtime_url, **app_settings)
-    app = create_app(settings, features)
-    async with running(app, settings) as url, Api(url) as api:
-        yield Installation(app, api, owner_connection, runtime_connection)
+    async with installed_app(settings, features, owner_connection, runtime_connection) as found:
+        yield found
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

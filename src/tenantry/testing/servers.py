@@ -63,6 +63,16 @@ async def serving(config: Settings, features: Sequence[Feature] = ()) -> AsyncIt
 
 
 @asynccontextmanager
+async def installed(
+    config: Settings, features: Sequence[Feature], owner: Db, runtime: Db
+) -> AsyncIterator[Installation]:
+    """The app with these features, served; with connections to its database."""
+    app = create_app(config, features)
+    async with running(app, config) as url, Api(url) as api:
+        yield Installation(app, api, owner, runtime)
+
+
+@asynccontextmanager
 async def running(app: Server, config: Settings) -> AsyncIterator[str]:
     """The same for an app that has been created."""
     listener = listening("127.0.0.1", 0)

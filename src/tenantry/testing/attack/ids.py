@@ -143,14 +143,17 @@ def _named(data: Any, subject: str) -> Iterator[tuple[str, Id]]:
 def secrets_of(rows: Mapping[str, list[str]], others: Mapping[str, list[str]]) -> dict[str, str]:
     """The texts that stand in an organisation's rows and in none of the other's: where each is."""
     known = "\n".join(text for texts in others.values() for text in texts)
-    return {
-        text: f"{table}.{column}"
-        for table, texts in rows.items()
-        for row in texts
-        for column, value in json.loads(row).items()
-        for text in _texts(value)
-        if len(text) >= SHORTEST_SECRET and json.dumps(text, ensure_ascii=False)[1:-1] not in known
-    }
+    found: dict[str, str] = {}
+    for table, texts in rows.items():
+        for row in map(json.loads, texts):
+            for column, value in row.items():
+                for text in _texts(value):
+                    written = json.dumps(text, ensure_ascii=False)[1:-1]
+                    if len(text) < SHORTEST_SECRET or written in known:
+                        continue
+                    if column == "id" or text not in found:
+                        found[text] = f"{table}.{column}"
+    return found
 
 
 def _texts(value: Any) -> Iterator[str]:

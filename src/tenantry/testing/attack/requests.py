@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tenantry.testing.answers import PASSWORD, unique_email
-from tenantry.testing.attack.ids import Id, Ids, Slot
+from tenantry.testing.attack.ids import Id, Ids, Slot, is_uuid
 
 Schema = Mapping[str, Any]
 DEEPEST = 6
@@ -72,22 +72,22 @@ class Route:
         )
 
     def requests(self, theirs: Ids, mine: Ids) -> Iterator[Request]:
-        """Every id in every slot; and where there are several, each slot with a likely one of
-        theirs while the others are of one's own.
+        """The likely ids in all slots; where there are several, in each of them while the others
+        have one's own; and then every id everywhere.
         """
         if not self.slots:
             yield from self._filled({})
             return
         likely = {slot: _any(theirs, slot) for slot in self.slots}
         own = {slot: _any(mine, slot) for slot in self.slots}
+        yield from self._filled(likely)
+        if len(self.slots) > 1:
+            for slot in self.slots:
+                yield from self._filled(own | {slot: likely[slot]})
         for value in theirs.all:
             fitting = {slot: value for slot in self.slots if slot.takes(value)}
             if fitting:
                 yield from self._filled(likely | fitting)
-        if len(self.slots) > 1:
-            yield from self._filled(likely)
-            for slot in self.slots:
-                yield from self._filled(own | {slot: likely[slot]})
 
     def _filled(self, chosen: Mapping[Slot, Id]) -> Iterator[Request]:
         path = self.path
@@ -130,10 +130,12 @@ class Route:
 
     def _slot(self, schema: Schema, name: str) -> Slot | None:
         """The slot that this is: a UUID, or a number or text that is named after an id."""
-        kind = _kind(self._resolved(schema))
-        slot = Slot(name, kind)
-        named = re.search(r"(_id|Id)s?$", name) and self._ids.likely(slot)
-        return slot if kind == "uuid" or (kind and named) else None
+        slot = Slot(name, _kind(self._resolved(schema)))
+        if slot.kind == "uuid":
+            return slot
+        likely = self._ids.likely(slot) if slot.kind else []
+        named = re.search(r"(_id|Id)s?$", name)
+        return slot if likely and (named or all(map(is_uuid, likely))) else None
 
     def _value(self, schema: Schema, name: str, depth: int = 0) -> Any:
         schema = self._resolved(schema)
