@@ -38,6 +38,12 @@ format: $(BIN)/.dev ## Format the code and mend what can be mended
 bench: $(BIN)/.dev ## Measure the event stream beside a Bun server (needs npm for that)
 	@$(BIN)/python bench/realtime.py
 
+.PHONY: clients
+clients: $(BIN)/.run ## Generate the TypeScript client in build/clients (needs npm)
+	@$(BIN)/tenantry openapi build/openapi.json
+	@clients/typescript/generate.sh build/openapi.json
+	@echo "The client is in build/clients/typescript; see docs/clients.md."
+
 .PHONY: lock
 lock: $(BIN)/.dev ## Write the locks anew from the ranges in pyproject.toml
 	@requirements/compile.sh

@@ -52,6 +52,7 @@ from servers import ServerError, installed_bun, raise_file_limit
 from tenants import Paced, Writers, seed, writing
 
 from tenantry.db import embedded, schema
+from tenantry.db.branches import SchemaError
 
 PEER = "Bun, a loop"
 BURST = 10  # events
@@ -282,7 +283,7 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 130
-    except (ServerError, CrowdError, embedded.EmbeddedError, schema.SchemaError) as error:
+    except (ServerError, CrowdError, embedded.EmbeddedError, SchemaError) as error:
         console.print(f"[red]{error}[/]")
         return 1
     console.print("\nMedians, and below them the least and the most of the rounds", style="dim")

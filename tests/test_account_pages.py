@@ -38,6 +38,16 @@ class TestServed:
             assert file.headers["content-security-policy"] == policy
         assert re.findall(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", page.text) == []
 
+    async def test_masks_passwords_and_leaves_their_managers_alone(self, api: Api) -> None:
+        page = (await api.get("/account/reset-password")).text
+        inputs = [one for one in re.findall(r"<input[^>]*>", page) if 'name="password"' in one]
+        assert len(inputs) == 3
+        for one in inputs:
+            assert 'type="password"' in one
+            assert re.search(r'autocomplete="(new|current)-password"', one)
+            assert "maxlength" not in one
+        assert "paste" not in page + (await api.get("/account/files/account.js")).text
+
     async def test_for_people_and_so_not_in_the_document(self, api: Api) -> None:
         assert not [
             path for path in (await api.get("/docs/spec")).json()["paths"] if "/account" in path

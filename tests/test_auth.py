@@ -249,6 +249,11 @@ class TestLogout:
         refused(await other.get("/api/organisations"), 401)
 
 
+async def test_nobody_has_an_account_to_begin_with(fresh: Api, owner: "Connection[Record]") -> None:
+    ok(await fresh.get("/ready"))
+    assert await owner.fetchval("SELECT count(*) FROM users") == 0
+
+
 async def test_passwords_and_tokens_lie_in_the_database_as_hashes_only(
     fresh: Api, owner: "Connection[Record]"
 ) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tenantry.db import schema
+from tenantry.db.branches import HEAD
 from tenantry.testing import PASSWORD, ok, registration, unique_email
 from tenantry.testing.databases import of_database
 from tenantry.testing.servers import REFRESH_SECRET, SECRET
@@ -148,7 +149,7 @@ class TestMigrate:
             url = of_database(cluster, name)
             await asyncio.gather(*[schema.migrate(url) for _ in range(3)])
             migrated = await asyncpg.connect(url)
-            assert await schema.version(migrated) == schema.HEAD
+            assert await schema.versions(migrated) == [HEAD]
             await migrated.close()
         finally:
             await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -82,9 +82,9 @@ def test_a_new_app_and_a_new_feature_work(project: Path, tmp_path: Path) -> None
         f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
     )
     python = tmp_path / "venv" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    options = ["--no-index", "--no-deps", "--no-build-isolation", "--editable", project]
-    subprocess.run([*install, *options], check=True, capture_output=True, text=True)
+    options = ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    install: list[str | Path] = [python, "-m", "pip", "install", *options, "--editable", project]
+    subprocess.run(install, check=True, capture_output=True, text=True)
     pytest_in(project, python)
 
 

@@ -90,7 +90,7 @@ def test_a_name_is_one_line_and_no_markup() -> None:
     mail = written(Template.INVITE, values)
     assert mail.message["Bcc"] is None
     assert mail.subject == (
-        "Eve Bcc: all@example.com <script>alert(1)</script> invites you to <b>&amp;"
+        "Eve Bcc: all@example. com <script>alert(1)</script> invites you to <b>&amp;"
     )
     assert set(mail.message.keys()) == {
         "From",
@@ -105,6 +105,22 @@ def test_a_name_is_one_line_and_no_markup() -> None:
     assert "<script>" not in mail.html
     assert "<b>" not in mail.html
     assert "&lt;b&gt;&amp;amp;" in mail.html
+
+
+def test_a_name_is_no_link_in_a_mail_to_a_stranger() -> None:
+    name = "Win at https://evil.example/now or www.evil.example, J.R.R. Tolkien"
+    values = {**VALUES[Template.INVITE], "inviter": name, "organisation": "evil.example"}
+    mail = written(Template.INVITE, values)
+    said = "Win at https: //evil. example/now or www. evil. example, J.R.R. Tolkien"
+    assert mail.subject == f"{said} invites you to evil. example"
+    for body in (mail.text, mail.html):
+        assert said in body
+        assert "evil.example" not in body
+        assert f"{SITE}/account/accept-invite#token=" in body
+    device = "curl/8.5.0 (http://evil.example)"
+    mail = written(Template.SESSION_REVOKED, {**VALUES[Template.SESSION_REVOKED], "device": device})
+    assert "curl/8.5.0 (http: //evil. example)" in mail.text
+    assert "192.0.2.1" in mail.text
 
 
 def test_a_message_id_is_the_jobs() -> None:

@@ -232,5 +232,8 @@ async def test_the_daily_sweep(worker_url: str, fresh: Api, owner: Db, mailbox: 
         # Where one has got in is remembered for longer.
         known = "SELECT bool_and(succeeded_at IS NOT NULL) FROM auth_attempts"
         await eventually(lambda: owner.fetchval(known), True)
-    old = "SELECT job_id > 0 FROM tenantry_jobs.pgqueuer_log WHERE status = 'successful'"
+    old = """
+        SELECT job_id > 0 FROM tenantry_jobs.pgqueuer_log
+         WHERE status = 'successful' AND created < now() - interval '30 days'
+    """
     assert [row[0] for row in await owner.fetch(old)] == [True], "that of the job which is there"

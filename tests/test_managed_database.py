@@ -10,6 +10,8 @@ import asyncpg
 import pytest
 
 from tenantry.db import embedded, isolation, schema
+from tenantry.db.branches import SchemaError
+from tenantry.migrations import member, reference, tenant_table
 from tenantry.testing import Api, make_settings, ok, serving
 from tenantry.testing.databases import FAST, of_database
 from tenantry.testing.servers import REFRESH_SECRET
@@ -23,12 +25,17 @@ def own_cluster() -> Iterator[str]:
     shutil.rmtree(folder)
 
 
-async def test_is_migrated_and_served_with_an_owners_rights(own_cluster: str) -> None:
+@pytest.fixture
+async def landlords_url(own_cluster: str) -> str:
     superuser = await asyncpg.connect(own_cluster)
     await superuser.execute("CREATE ROLE landlord LOGIN CREATEROLE")
     await superuser.execute("CREATE DATABASE house OWNER landlord")
     await superuser.close()
-    owner_url = of_database(own_cluster, "house").replace("//postgres@", "//landlord@")
+    return of_database(own_cluster, "house").replace("//postgres@", "//landlord@")
+
+
+async def test_is_migrated_and_served_with_an_owners_rights(landlords_url: str) -> None:
+    owner_url = landlords_url
     runtime_url = (
         await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
     ).runtime
@@ -47,6 +54,67 @@ async def test_is_migrated_and_served_with_an_owners_rights(own_cluster: str) ->
     again = (await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)).runtime
     assert again == runtime_url
     await owner.close()
+
+
+async def test_hides_no_row_from_a_features_migration(
+    landlords_url: str, own_cluster: str, tmp_path: Path
+) -> None:
+    """Forced row-level security binds this owner: an error, where it would be silent."""
+    features = {"projects": tmp_path}
+    create = tenant_table("projects", {"name": "text NOT NULL"})
+    await schema.migrate(landlords_url, write(tmp_path, 1, create))
+    superuser = await asyncpg.connect(of_database(own_cluster, "house"))
+    await superuser.execute("""
+        INSERT INTO organisations (id, name, slug) VALUES (gen_random_uuid(), 'Acme', 'acme');
+        INSERT INTO projects SELECT id, gen_random_uuid(), 'Apollo' FROM organisations;
+    """)
+    unforced = "ALTER TABLE projects NO FORCE ROW LEVEL SECURITY"
+    forced = "ALTER TABLE projects FORCE ROW LEVEL SECURITY"
+    for change in (
+        "UPDATE projects SET name = upper(name)",
+        "ALTER TABLE projects ADD FOREIGN KEY (organisation_id, id) REFERENCES projects",
+    ):
+        with pytest.raises(SchemaError, match="NO FORCE ROW LEVEL SECURITY") as failure:
+            await schema.migrate(landlords_url, write(tmp_path, 2, change))
+        assert "Traceback" not in str(failure.value)
+    change = f"{unforced}; UPDATE projects SET name = upper(name); {forced}"
+    await schema.migrate(landlords_url, write(tmp_path, 2, change))
+    assert await superuser.fetchval("SELECT name FROM projects") == "APOLLO"
+    tasks = tenant_table(
+        "tasks",
+        {"project_id": "uuid NOT NULL", "assignee_id": "uuid"},
+        references=[reference("project_id", "projects"), member("assignee_id")],
+    )
+    await schema.migrate(landlords_url, write(tmp_path, 3, tasks))
+    landlord = await asyncpg.connect(landlords_url)
+    assert await isolation.faults(landlord) == []
+    await landlord.close()
+    # Its organisation is purged with all that the feature holds.
+    await superuser.execute("""
+        INSERT INTO tasks (organisation_id, id, project_id)
+            SELECT organisation_id, gen_random_uuid(), id FROM projects;
+        UPDATE organisations SET deleted_at = now() - interval '31 days';
+    """)
+    logins = await schema.prepare(landlords_url, features, secret=REFRESH_SECRET, say=print)
+    assert logins.worker
+    worker = await asyncpg.connect(logins.worker)
+    assert await worker.fetchval("SELECT tenantry.purge_organisations()") == 1
+    await worker.close()
+    for table in ("organisations", "projects", "tasks"):
+        assert await superuser.fetchval(f"SELECT count(*) FROM {table}") == 0
+    await superuser.close()
+
+
+def write(folder: Path, number: int, sql: str) -> dict[str, Path]:
+    """The migration of this number; gives the folders of the features."""
+    previous = f"projects_{number - 1:04}" if number > 1 else None
+    (folder / f"{number:04}_projects.py").write_text(
+        "from tenantry.migrations import run\n"
+        f"revision, down_revision = 'projects_{number:04}', {previous!r}\n"
+        "branch_labels, depends_on = ('projects',), '0012'\n"
+        f"def upgrade() -> None:\n    run({sql!r})\n"
+    )
+    return {"projects": folder}
 
 
 async def test_takes_the_runtime_logins_password_and_no_other(own_cluster: str) -> None:

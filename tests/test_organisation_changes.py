@@ -223,11 +223,11 @@ class TestRestoring:
         account = await api.register()
         answer = ok(await account.delete(ORGANISATION, password=PASSWORD))
         assert answer["token"] is None
-        payload = await owner.fetchval(
-            "SELECT convert_from(payload, 'UTF8') FROM tenantry_jobs.pgqueuer"
+        payloads = await owner.fetch(
+            "SELECT convert_from(payload, 'UTF8') AS text FROM tenantry_jobs.pgqueuer ORDER BY id"
         )
-        assert '"template":"organisation_deleted"' in payload
-        assert account.user["email"] in payload
+        assert '"template":"organisation_deleted"' in payloads[-1]["text"]
+        assert account.user["email"] in payloads[-1]["text"]
 
 
 class TestPurging:

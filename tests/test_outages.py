@@ -12,6 +12,7 @@ import pytest
 
 from tenantry.client import listen
 from tenantry.db import embedded, schema
+from tenantry.db.branches import SchemaError
 from tenantry.testing import (
     Account,
     Api,
@@ -146,7 +147,7 @@ async def test_a_newer_schema_is_not_served(
     owner_url: str, owner: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     await owner.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(schema.SchemaError, match="newer than this Tenantry"):
+    with pytest.raises(SchemaError, match="newer than this Tenantry"):
         await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
 
 

@@ -87,7 +87,7 @@ async def test_of_ones_own_are_what_the_api_knows(serve: Serve, plans: Path) -> 
     assert ok(await admin.change_plan("TEAM"))["memberLimit"] is None
     ok(await admin.invite(), 201)
     spec = (await api.get("/docs/spec")).json()
-    plan = spec["components"]["schemas"]["SubscriptionInput"]["properties"]["plan"]
+    plan = spec["components"]["schemas"]["Plan"]
     assert plan["enum"] == ["HOBBY", "TEAM"]
 
 

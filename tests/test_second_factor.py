@@ -9,7 +9,7 @@ import pytest
 
 from tenantry.auth.codes import step_of
 from tenantry.auth.vault import Vault, VaultError
-from tenantry.testing import PASSWORD, Account, Api, Serve, ok, refused
+from tenantry.testing import PASSWORD, Account, Api, Serve, ok, refused, unique_email
 from tenantry.testing.servers import REFRESH_SECRET
 from tests.authenticators import App, with_app, with_passkey
 from tests.mail import Mailbox
@@ -355,6 +355,27 @@ class TestStepUp:
         refused(await other.get("/api/organisations"), 403, code="SECOND_FACTOR_REQUIRED")
         ok(await other.post("/api/auth/second-factor", code=app.code()))
         ok(await other.get("/api/organisations"))
+
+    async def test_comes_before_what_could_take_the_account_over(
+        self, mail_api: Api, mailbox: Mailbox
+    ) -> None:
+        account = await mail_api.register()
+        weak = await mail_api.login(account.user["email"])
+        app, _ = await with_app(account)
+        new = {"currentPassword": PASSWORD, "newPassword": "wholly other words"}
+        change = {"email": unique_email("thief"), "password": PASSWORD}
+        for answer in (
+            await weak.post("/api/auth/change-password", **new),
+            await weak.post("/api/auth/change-email", **change),
+            await weak.get("/api/auth/me/export"),
+            await weak.delete("/api/auth/me", password=PASSWORD),
+        ):
+            refused(answer, 403, code="STEP_UP_REQUIRED")
+        assert mailbox.mails_to(change["email"]) == []
+        ok(await weak.post("/api/auth/second-factor", code=app.code()))
+        ok(await weak.get("/api/auth/me/export"))
+        ok(await weak.post("/api/auth/change-email", **change), 202)
+        ok(await weak.post("/api/auth/change-password", **new))
 
     async def test_needs_a_factor(self, api: Api) -> None:
         account = await api.register()

@@ -30,6 +30,7 @@ from tenantry.auth.proofs import Prover
 from tenantry.auth.relying_party import RelyingParty
 from tenantry.auth.routes import router as auth
 from tenantry.auth.vault import Vault
+from tenantry.db.branches import heads
 from tenantry.db.database import Database, unreachable
 from tenantry.dev.mail import router as development_mail
 from tenantry.docs import routes as docs
@@ -44,7 +45,7 @@ from tenantry.errors import (
     TenantryError,
     Unavailable,
 )
-from tenantry.feature import Feature, installed, product_of
+from tenantry.feature import Feature, installed, migrations_of, product_of
 from tenantry.health import health, ready
 from tenantry.inputs import field_errors
 from tenantry.mail import Mail
@@ -82,6 +83,37 @@ ROUTES: list[ControllerRouterHandler] = [
 ]
 
 
+# What handlers are given by the server, not by the client.
+GIVEN = (
+    "attempts",
+    "database",
+    "heads",
+    "hub",
+    "mail",
+    "passwords",
+    "person",
+    "product",
+    "prover",
+    "settings",
+    "somebody",
+    "tenant",
+    "tokens",
+)
+
+
+def describe(config: Settings, features: Sequence[Feature] = ()) -> dict[str, Any]:
+    """The OpenAPI document of the server with these features; needs nothing that runs.
+
+    Raises:
+        PlansError: the plans cannot be read.
+    """
+    return document(_routes(features), GIVEN, product_of(config, features))
+
+
+def _routes(features: Sequence[Feature]) -> list[ControllerRouterHandler]:
+    return [*ROUTES, *(route for feature in features for route in feature.routes)]
+
+
 class Server(Edge):
     """The edge, with the application behind it, whose routes `tenantry.testing` attacks."""
 
@@ -93,10 +125,12 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
 
     Raises:
         PlansError: the plans cannot be read.
+        SchemaError: a feature's migrations are missing.
     """
     assert config.database_url, "the server prepares the database, see tenantry.server"
     ours = product_of(config, features)
-    routes = [*ROUTES, *(route for feature in features for route in feature.routes)]
+    needed = heads(migrations_of(features))
+    routes = _routes(features)
     wake = RedisWake(config.redis_url) if config.redis_url else None
     database = Database(config.database_url, wake.publish if wake else None)
     tokens = Tokens(config)
@@ -131,6 +165,7 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
     dependencies = {
         "attempts": Provide(provide_attempts, sync_to_thread=False),
         "database": Provide(lambda: database, sync_to_thread=False),
+        "heads": Provide(lambda: needed, sync_to_thread=False),
         "hub": Provide(lambda: hub, sync_to_thread=False),
         "mail": Provide(lambda: mail, sync_to_thread=False),
         "passwords": Provide(lambda: passwords, sync_to_thread=False),
@@ -142,6 +177,7 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
         "tenant": Provide(provide_tenant, sync_to_thread=False),
         "tokens": Provide(lambda: tokens, sync_to_thread=False),
     }
+    assert dependencies.keys() == set(GIVEN)
     application = Litestar(
         [*routes, development_mail] if mail.sends and not mail.configured else routes,
         lifespan=[lifespan],
@@ -151,7 +187,7 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
                 "database": database,
                 "tokens": tokens,
                 "product": ours,
-                "document": cache(lambda: document(routes, dependencies, ours)),
+                "document": cache(lambda: document(routes, GIVEN, ours)),
             }
         ),
         exception_handlers={Exception: answer_error},

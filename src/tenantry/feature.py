@@ -53,6 +53,11 @@ def product_of(settings: Settings, features: Sequence[Feature]) -> Product:
     return product(plans.load(settings.plans or plans.OURS), Permissions(permissions), events)
 
 
+def migrations_of(features: Sequence[Feature]) -> dict[str, Path]:
+    """The folders of their migrations, by name, as tenantry.db takes them."""
+    return {feature.name: feature.migrations for feature in features if feature.migrations}
+
+
 def installed() -> list[Feature]:
     """The features that installed packages bring, by name.
 

@@ -1,15 +1,16 @@
 """GET /health and GET /ready, for load balancers and orchestrators."""
 
+from collections.abc import Mapping
+
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
+from tenantry.db.branches import CORE, standing
 from tenantry.db.database import Database
-from tenantry.db.schema import HEAD
+from tenantry.db.schema import problems, versions
 from tenantry.errors import Unavailable
 from tenantry.reply import Reply
-
-SCHEMA_VERSION = "SELECT version_num FROM alembic_version"
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -17,10 +18,13 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """What a server needs: `database` is reachable, `schema` is its migrations' version."""
+    """What a server needs: `database` is reachable, `schema` is its migrations' version, and
+    `features` are those of each feature's.
+    """
 
     database: str
     schema: str
+    features: dict[str, str]
 
 
 @get(
@@ -43,13 +47,13 @@ async def health() -> Health:
     summary="Readiness",
     operation_id="ready",
 )
-async def ready(database: NamedDependency[Database]) -> Reply[Readiness]:
-    """The database can be reached and has this version's schema."""
+async def ready(
+    database: NamedDependency[Database], heads: NamedDependency[Mapping[str, str]]
+) -> Reply[Readiness]:
+    """The database can be reached and has this version's schema, and each feature's."""
     async with database.system() as connection:
-        version = await connection.fetchval(SCHEMA_VERSION)
-    if version != HEAD:
-        raise Unavailable(
-            f"The database's schema is {version}, and this server needs {HEAD}: "
-            "run `tenantry migrate`"
-        )
-    return Reply("Ready", Readiness("ok", version))
+        stands = standing(await versions(connection), heads)
+    if found := problems(stands):
+        raise Unavailable(" ".join(found))
+    schema = stands.at.pop(CORE)
+    return Reply("Ready", Readiness("ok", schema, stands.at))

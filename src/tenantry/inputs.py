@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Annotated, Any, get_args
 
 import msgspec
+from litestar.params import PathParameter
 
 from tenantry.errors import FieldError
 
@@ -120,6 +121,10 @@ Message = Annotated[
 PlanName = Annotated[
     str, _text("PRO", "must be the name of a plan", pattern=r"^[A-Z][A-Z0-9_]{0,31}$(?!\n)")
 ]
+
+
+# In a path, whatever is no UUID is nobody's: the handler answers as for one that it does not find.
+PathId = Annotated[str, PathParameter(format="uuid")]
 
 
 class Input(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):

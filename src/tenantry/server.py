@@ -21,7 +21,7 @@ from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 
 from tenantry.db import embedded, schema
-from tenantry.feature import installed, product_of
+from tenantry.feature import installed, migrations_of, product_of
 from tenantry.mail import Mail
 from tenantry.protocols import BoundedHttpProtocol
 from tenantry.realtime.websocket import WebSocketProtocol
@@ -50,7 +50,8 @@ def prepared(
         EmbeddedError: the embedded database cannot be used.
         SchemaError: the database cannot be reached, or not migrated.
     """
-    product_of(settings, installed())
+    features = installed()
+    product_of(settings, features)
     with ExitStack() as stack:
         settings = with_secrets(settings)
         owner_url = settings.database_url
@@ -58,7 +59,14 @@ def prepared(
             stack.enter_context(embedded.hold(settings.data))
             say(f"Starting PostgreSQL in {settings.data} …")
             owner_url = stack.enter_context(embedded.running(settings.data))
-        logins = asyncio.run(schema.prepare(owner_url, secret=settings.jwt_refresh_secret, say=say))
+        logins = asyncio.run(
+            schema.prepare(
+                owner_url,
+                migrations_of(features),
+                secret=settings.jwt_refresh_secret,
+                say=say,
+            )
+        )
         yield replace(settings, database_url=logins.runtime), logins.worker
 
 

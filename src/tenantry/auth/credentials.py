@@ -6,15 +6,24 @@ What the server sends goes into `PublicKeyCredential.parseCreationOptionsFromJSO
 
 import base64
 import json
+from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import field
 
 Kind = Literal["public-key"]
-Preference = Literal["required", "preferred", "discouraged"]
+KIND: Kind = "public-key"
 Text = Annotated[str, msgspec.Meta(max_length=2_000)]
 Long = Annotated[str, msgspec.Meta(max_length=100_000)]
+
+
+class Preference(StrEnum):
+    """How much something is wished for."""
+
+    REQUIRED = "required"
+    PREFERRED = "preferred"
+    DISCOURAGED = "discouraged"
 
 
 class PasskeyParty(msgspec.Struct, frozen=True):
@@ -32,7 +41,7 @@ class PasskeyOwner(msgspec.Struct, frozen=True, rename="camel"):
 
 class PasskeyAlgorithm(msgspec.Struct, frozen=True):
     alg: int
-    type: Kind = "public-key"
+    type: Kind
 
 
 class PasskeyDescriptor(msgspec.Struct, frozen=True):
@@ -40,12 +49,12 @@ class PasskeyDescriptor(msgspec.Struct, frozen=True):
 
     id: str
     transports: list[str]
-    type: Kind = "public-key"
+    type: Kind
 
 
 class PasskeySelection(msgspec.Struct, frozen=True, rename="camel"):
-    resident_key: Preference = "preferred"
-    user_verification: Preference = "preferred"
+    resident_key: Preference
+    user_verification: Preference
 
 
 class PasskeyCreationOptions(msgspec.Struct, frozen=True, rename="camel"):
@@ -58,7 +67,7 @@ class PasskeyCreationOptions(msgspec.Struct, frozen=True, rename="camel"):
     timeout: int
     exclude_credentials: list[PasskeyDescriptor]
     authenticator_selection: PasskeySelection
-    attestation: Literal["none"] = "none"
+    attestation: Literal["none"]
 
 
 class PasskeyRequestOptions(msgspec.Struct, frozen=True, rename="camel"):

@@ -81,6 +81,16 @@ async def lock_factors(person: Person) -> LockedFactors:
     return factors
 
 
+async def require_strong(person: Person) -> None:
+    """For what could take the account over, although it changes no factor.
+
+    Raises:
+        StepUpRequired: the person has a second factor, and this session has not given it.
+    """
+    if not person.second_factor and (await factors_of(person.connection, person.user_id)).any:
+        raise StepUpRequired
+
+
 async def account_of(person: Person) -> Record:
     """Their name and email."""
     account = await person.connection.fetchrow(ACCOUNT, person.user_id)

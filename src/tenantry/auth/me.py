@@ -7,13 +7,14 @@ from uuid import UUID
 import msgspec
 from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 
 from tenantry.auth.sessions import Session, SignedIn, end_sessions, list_sessions, switch
 from tenantry.errors import NotAMember, SessionUnknown, TokenInvalid
-from tenantry.inputs import Input
+from tenantry.inputs import Input, PathId
 from tenantry.reply import Reply
 from tenantry.tenancy.guards import note_identity, signed_in
+from tenantry.tenancy.permissions import Role
 from tenantry.tenancy.person import Person
 from tenantry.tenancy.tokens import Tokens
 
@@ -25,7 +26,7 @@ SELECT organisation_id, organisation_name, slug, subscription_plan, requires_sec
 """
 
 
-class Organisation(msgspec.Struct, frozen=True, rename="camel"):
+class MyOrganisation(msgspec.Struct, frozen=True, rename="camel"):
     """An organisation that one is in."""
 
     id: UUID
@@ -38,8 +39,8 @@ class Organisation(msgspec.Struct, frozen=True, rename="camel"):
 class Membership(msgspec.Struct, frozen=True, rename="camel"):
     """Where one belongs, and as what. An owner has the role ADMIN."""
 
-    organisation: Organisation
-    role: str
+    organisation: MyOrganisation
+    role: Role
     owner: bool
     custom_role: str | None
     joined_at: datetime
@@ -78,7 +79,7 @@ async def get_me(person: NamedDependency[Person]) -> Reply[Me]:
         raise TokenInvalid
     memberships = [
         Membership(
-            Organisation(
+            MyOrganisation(
                 row["organisation_id"],
                 row["organisation_name"],
                 row["slug"],
@@ -144,7 +145,7 @@ async def get_sessions(person: NamedDependency[Person]) -> Reply[list[Session]]:
     summary="End a session",
     operation_id="endSession",
 )
-async def end_session(session_id: FromPath[str], person: NamedDependency[Person]) -> Reply[Ended]:
+async def end_session(session_id: PathId, person: NamedDependency[Person]) -> Reply[Ended]:
     """Ends one of one's own sessions at once: its tokens and its sockets."""
     try:
         ending = {UUID(session_id)}

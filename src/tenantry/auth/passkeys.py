@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
 from tenantry.attempts import Attempts
@@ -39,7 +39,7 @@ from tenantry.errors import (
     StepUpRequired,
     TooManyPasskeys,
 )
-from tenantry.inputs import Input, PasskeyName, Password
+from tenantry.inputs import Input, PasskeyName, Password, PathId
 from tenantry.mail import Mail, Template
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
@@ -224,7 +224,7 @@ async def get_passkeys(person: NamedDependency[Person]) -> Reply[list[Passkey]]:
     operation_id="renamePasskey",
 )
 async def rename_passkey(
-    passkey_id: FromPath[str],
+    passkey_id: PathId,
     data: JSONBody[RenamePasskeyInput],
     person: NamedDependency[Person],
 ) -> Reply[None]:
@@ -246,7 +246,7 @@ async def rename_passkey(
     operation_id="removePasskey",
 )
 async def remove_passkey(
-    passkey_id: FromPath[str],
+    passkey_id: PathId,
     data: JSONBody[RemovePasskeyInput],
     person: NamedDependency[Person],
     attempts: NamedDependency[Attempts],

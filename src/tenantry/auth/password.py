@@ -9,8 +9,9 @@ from litestar.params import JSONBody
 
 from tenantry.attempts import Attempts
 from tenantry.auth.devices import device_of
+from tenantry.auth.factors import require_strong
 from tenantry.auth.sessions import end_sessions
-from tenantry.errors import PasswordWrong
+from tenantry.errors import PasswordWrong, StepUpRequired
 from tenantry.inputs import Input, NewPassword, Password
 from tenantry.mail import Mail, Template
 from tenantry.passwords import Passwords
@@ -31,7 +32,7 @@ class ChangePasswordInput(Input):
     "/change-password",
     status_code=200,
     guards=[signed_in],
-    answers=(PasswordWrong,),
+    answers=(PasswordWrong, StepUpRequired),
     summary="Change one's password",
     operation_id="changePassword",
 )
@@ -44,6 +45,7 @@ async def change_password(
     mail: NamedDependency[Mail],
 ) -> Reply[None]:
     """Takes the present password. One's other sessions end; one is told by mail."""
+    await require_strong(person)
     passwords.check_new(data.new_password, field="newPassword")
     confirmed = await confirm_password(person, attempts, passwords, data.current_password)
     passwords.check_new(data.new_password, *confirmed.known_as, field="newPassword")

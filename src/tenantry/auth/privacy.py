@@ -10,7 +10,8 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from tenantry.attempts import Attempts
-from tenantry.errors import LastOwner, PasswordWrong, TokenInvalid
+from tenantry.auth.factors import require_strong
+from tenantry.errors import LastOwner, PasswordWrong, StepUpRequired, TokenInvalid
 from tenantry.inputs import Input, Password
 from tenantry.mail import Mail, Template
 from tenantry.passwords import Passwords
@@ -19,6 +20,7 @@ from tenantry.tenancy.authority import has_other_owners
 from tenantry.tenancy.confirmation import confirm_password
 from tenantry.tenancy.guards import signed_in
 from tenantry.tenancy.leaving import leave
+from tenantry.tenancy.permissions import Role
 from tenantry.tenancy.person import Person
 from tenantry.tenancy.product import Product
 from tenantry.tenancy.tenant import Tenant
@@ -78,7 +80,7 @@ class ExportedLink(msgspec.Struct, frozen=True, rename="camel"):
 class ExportedMembership(msgspec.Struct, frozen=True, rename="camel"):
     organisation_id: UUID
     organisation_name: str
-    role: str
+    role: Role
     owner: bool
     custom_role: str | None
     joined_at: datetime
@@ -116,6 +118,7 @@ class Erased(msgspec.Struct, frozen=True):
 @get(
     "/me/export",
     guards=[signed_in],
+    answers=(StepUpRequired,),
     summary="Everything held about oneself",
     operation_id="exportMe",
 )
@@ -123,6 +126,7 @@ async def export_me(person: NamedDependency[Person]) -> Reply[Export]:
     """One's account, second factors, sessions and memberships, former ones too, and every line of
     a feed that one did or that is about one.
     """
+    await require_strong(person)
     exported = await person.connection.fetchval(EXPORT, person.user_id)
     if exported is None:
         raise TokenInvalid
@@ -133,7 +137,7 @@ async def export_me(person: NamedDependency[Person]) -> Reply[Export]:
     "/me",
     status_code=200,
     guards=[signed_in],
-    answers=(PasswordWrong, LastOwner),
+    answers=(PasswordWrong, StepUpRequired, LastOwner),
     summary="Delete one's account",
     operation_id="eraseMe",
 )
@@ -146,11 +150,13 @@ async def erase_me(
     product: NamedDependency[Product],
 ) -> Reply[Erased]:
     """Leaves every organisation, ends every session, and erases who one was: the feeds keep
-    "Former member". It cannot be taken back. Needs one's password.
+    "Former member". It cannot be taken back. Needs one's password, and a session that has given
+    the second factor, if there is one.
 
     An organisation that one owns alone with others in it must be handed over or deleted first; one
     that nobody else is in goes with the account. Sends USER_REMOVED.
     """
+    await require_strong(person)
     await confirm_password(person, attempts, passwords, data.password)
     connection = person.connection
     async with connection.transaction():

@@ -6,6 +6,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from tenantry.attempts import Attempts
+from tenantry.auth.factors import require_strong
 from tenantry.auth.verification import LIFETIME, require_pause
 from tenantry.errors import (
     FieldError,
@@ -13,6 +14,7 @@ from tenantry.errors import (
     MailNotConfigured,
     MailSentRecently,
     PasswordWrong,
+    StepUpRequired,
 )
 from tenantry.inputs import Email, Input, Name, Password
 from tenantry.mail import Action, Mail, Template
@@ -56,7 +58,7 @@ async def update_me(
     "/change-email",
     status_code=202,
     guards=[signed_in],
-    answers=(PasswordWrong, MailSentRecently, MailNotConfigured),
+    answers=(PasswordWrong, StepUpRequired, MailSentRecently, MailNotConfigured),
     summary="Change one's address",
     operation_id="changeEmail",
 )
@@ -74,6 +76,7 @@ async def change_email(
     """
     if not mail.sends:
         raise MailNotConfigured
+    await require_strong(person)
     confirmed = await confirm_password(person, attempts, passwords, data.password)
     if data.email.lower() == confirmed.email.lower():
         raise Invalid(fields=(FieldError("email", "email is your address already"),))

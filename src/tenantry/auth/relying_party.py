@@ -16,6 +16,7 @@ from asyncpg import Record
 
 from tenantry.auth.challenges import LIFETIME, Challenge
 from tenantry.auth.credentials import (
+    KIND,
     Credential,
     Expected,
     NewCredential,
@@ -26,6 +27,7 @@ from tenantry.auth.credentials import (
     PasskeyParty,
     PasskeyRequestOptions,
     PasskeySelection,
+    Preference,
     Registered,
     from_base64url,
     to_base64url,
@@ -34,7 +36,7 @@ from tenantry.errors import PasskeysNotSetUp
 from tenantry.settings import Settings
 
 # EdDSA, ES256, RS256 (COSE): every authenticator has one of them.
-ALGORITHMS = [PasskeyAlgorithm(-8), PasskeyAlgorithm(-7), PasskeyAlgorithm(-257)]
+ALGORITHMS = [PasskeyAlgorithm(number, KIND) for number in (-8, -7, -257)]
 TIMEOUT = int(LIFETIME.total_seconds() * 1000)
 
 # Verifying brings py_webauthn and pyOpenSSL, which cost every start 45 ms and 5 MB although most
@@ -74,7 +76,8 @@ class RelyingParty:
             pub_key_cred_params=ALGORITHMS,
             timeout=TIMEOUT,
             exclude_credentials=_descriptors(present),
-            authenticator_selection=PasskeySelection(),
+            authenticator_selection=PasskeySelection(Preference.PREFERRED, Preference.PREFERRED),
+            attestation="none",
         )
 
     def request_options(
@@ -86,7 +89,7 @@ class RelyingParty:
             timeout=TIMEOUT,
             rp_id=self.id,
             allow_credentials=_descriptors(passkeys or ()),
-            user_verification="required" if passkeys is None else "preferred",
+            user_verification=Preference.REQUIRED if passkeys is None else Preference.PREFERRED,
         )
 
     async def registered(self, credential: NewCredential, challenge: str) -> Registered | None:
@@ -126,5 +129,6 @@ def _secure(scheme: str, host: str) -> bool:
 
 def _descriptors(passkeys: Sequence[Record]) -> list[PasskeyDescriptor]:
     return [
-        PasskeyDescriptor(to_base64url(one["credential_id"]), one["transports"]) for one in passkeys
+        PasskeyDescriptor(to_base64url(one["credential_id"]), one["transports"], KIND)
+        for one in passkeys
     ]

@@ -1,6 +1,7 @@
 """POST /api/auth/login/second-factor, …/login/passkey/options, …/login/passkey."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -37,14 +38,22 @@ from tenantry.tenancy.guards import note_identity
 from tenantry.tenancy.tokens import Tokens
 
 
+class Method(StrEnum):
+    """By what a second factor is proved; `recovery` is a recovery code."""
+
+    TOTP = "totp"
+    PASSKEY = "passkey"
+    RECOVERY = "recovery"
+
+
 class SecondStep(msgspec.Struct, frozen=True, rename="camel"):
     """What `POST /api/auth/login/second-factor` is to be given, within five minutes: the token and
-    a proof by one of the methods, `totp`, `passkey` and `recovery`. `passkey_options` are for
+    a proof by one of the methods. `passkey_options` are for
     `navigator.credentials.get`.
     """
 
     token: str
-    methods: list[str]
+    methods: list[Method]
     expires_at: datetime
     passkey_options: PasskeyRequestOptions | None
 
@@ -79,13 +88,13 @@ async def first_step_done(
     challenge = await open_challenge(connection, Purpose.SIGN_IN, device, user=user)
     methods, options = [], None
     if factors.totp_since is not None:
-        methods.append("totp")
+        methods.append(Method.TOTP)
     if factors.passkeys and prover.relying_party.works:
-        methods.append("passkey")
+        methods.append(Method.PASSKEY)
         passkeys = await passkeys_of(connection, user)
         options = prover.relying_party.request_options(challenge, passkeys)
     if factors.recovery_codes:
-        methods.append("recovery")
+        methods.append(Method.RECOVERY)
     return SecondFactorNeeded(SecondStep(challenge.token, methods, challenge.expires_at, options))
 
 

@@ -17,6 +17,7 @@ from tenantry.auth.devices import Device
 from tenantry.db.pool import Connection
 from tenantry.errors import NoOrganisation, NotAMember, RefreshTokenInvalid
 from tenantry.mail import Mail, Template
+from tenantry.tenancy.permissions import Role
 from tenantry.tenancy.person import Person
 from tenantry.tenancy.tokens import Claims, TokenError, Tokens, first_refresh_id, token_hash
 
@@ -60,7 +61,7 @@ class SignedInUser(msgspec.Struct, frozen=True):
     id: UUID
     name: str
     email: str
-    role: str
+    role: Role
     owner: bool
 
 

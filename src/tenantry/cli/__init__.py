@@ -6,7 +6,7 @@ import rich_click as click
 
 from tenantry import __version__
 
-COMMANDS = ("serve", "work", "mail", "migrate", "check", "logout", "new", "demo")
+COMMANDS = ("serve", "work", "mail", "migrate", "check", "openapi", "logout", "new", "demo")
 
 
 class Commands(click.RichGroup):

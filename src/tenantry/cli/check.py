@@ -9,8 +9,8 @@ from rich.table import Table
 
 from tenantry.cli.console import data_option, load, out, plain_failures
 from tenantry.db import isolation, schema
+from tenantry.db.catalogue import Fault
 from tenantry.db.embedded import owner_of
-from tenantry.db.isolation import Fault
 
 
 async def inspect(url: str) -> tuple[list[str], list[Fault]]:

@@ -11,8 +11,8 @@ import rich_click as click
 from rich.console import Console
 
 from tenantry import settings
+from tenantry.db.branches import SchemaError
 from tenantry.db.embedded import EmbeddedError
-from tenantry.db.schema import SchemaError
 from tenantry.server import AddressError
 from tenantry.settings import Settings, SettingsError
 from tenantry.tenancy.plans import PlansError

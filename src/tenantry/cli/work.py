@@ -8,6 +8,7 @@ import rich_click as click
 from tenantry import logs
 from tenantry.cli.console import data_option, load, plain_failures, say
 from tenantry.db import schema
+from tenantry.feature import installed, migrations_of
 from tenantry.server import with_secrets
 from tenantry.settings import SettingsError
 from tenantry.worker.process import run
@@ -27,7 +28,7 @@ def command(data: Path | None) -> None:
             raise SettingsError(
                 ["DATABASE_URL is not set; with the embedded database, `serve` does the work."]
             )
-        asyncio.run(schema.require_worker(settings.database_url))
+        asyncio.run(schema.require_worker(settings.database_url, migrations_of(installed())))
     say("Working …")
     logs.configure()
     run(settings, child=False)

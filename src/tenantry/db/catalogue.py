@@ -3,6 +3,20 @@
 Tables are always named with their schema.
 """
 
+import msgspec
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Something that breaks the isolation: `what` is a table, column, role or function.
+
+    `mend` is SQL for the owner to run.
+    """
+
+    what: str
+    problem: str
+    mend: str
+
+
 TABLES = """
 -- Every table of ours and of whoever builds on us, with what its isolation hangs on.
 SELECT format('%I.%I', n.nspname, c.relname)                              AS name,
@@ -12,9 +26,6 @@ SELECT format('%I.%I', n.nspname, c.relname)                              AS nam
                   AND NOT a.attisdropped)                                AS has_key,
        c.relrowsecurity                                                  AS enabled,
        c.relforcerowsecurity                                             AS forced,
-       (SELECT a.attname FROM pg_constraint k
-          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.conkey[1]
-         WHERE k.conrelid = c.oid AND k.contype = 'p')                   AS first_key,
        (SELECT a.attnotnull FROM pg_attribute a
          WHERE a.attrelid = c.oid AND a.attname = 'organisation_id')     AS key_not_null
   FROM pg_class c
@@ -43,30 +54,115 @@ SELECT format('%I.%I', n.nspname, c.relname)          AS name,
  ORDER BY 1, 2
 """
 
-FOREIGN_KEYS = """
--- Foreign keys, with the pairs of columns that they compare.
+_TENANT = """
+    (SELECT a.attrelid FROM pg_attribute a
+       JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
+       JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE a.attname = 'organisation_id' AND NOT a.attisdropped
+        AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+        AND n.nspname NOT LIKE 'pg\\_%')
+"""
+
+PRIMARY_KEYS = f"""
+-- The primary keys of tenant tables, and whether others' keys hang on one.
 SELECT format('%I.%I', n.nspname, c.relname) AS name,
-       k.conname                   AS constraint,
-       k.confrelid::regclass::text AS target,
-       ARRAY(SELECT a.attname || '=' || b.attname
-               FROM unnest(k.conkey, k.confkey) AS pair (mine, theirs)
-               JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = pair.mine
-               JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = pair.theirs) AS pairs,
-       EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.conrelid
-                  AND a.attname = 'organisation_id') AND
-       EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.confrelid
-                  AND a.attname = 'organisation_id') AS between_tenant_tables
+       quote_ident(k.conname)                AS constraint,
+       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS part (number, place)
+               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = part.number
+              ORDER BY part.place)           AS columns,
+       coalesce((SELECT bool_and(f.conrelid IN {_TENANT}) FROM pg_constraint f
+                  WHERE f.contype = 'f' AND f.confrelid = c.oid
+                    AND f.conindid = k.conindid), false) AS used_by_tenant_tables
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'
+ WHERE c.oid IN {_TENANT}
+ ORDER BY 1
+"""
+
+FOREIGN_KEYS = f"""
+-- Foreign keys, with the columns that they compare and what happens when their target goes.
+SELECT format('%I.%I', n.nspname, c.relname)   AS name,
+       quote_ident(k.conname)                  AS constraint,
+       k.confrelid::regclass::text             AS target,
+       k.confdeltype::text                     AS on_delete,
+       columns.mine                            AS columns,
+       columns.theirs                          AS others,
+       columns.pairs                           AS pairs,
+       ARRAY(SELECT a.attname::text
+               FROM unnest(coalesce(k.confdelsetcols, k.conkey)) AS emptied (number)
+               JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = emptied.number)
+                                               AS emptied,
+       k.confrelid = to_regclass('public.organisations')        AS to_root,
+       k.conrelid IN {_TENANT} AND k.confrelid IN {_TENANT}     AS between_tenant_tables,
+       k.conrelid NOT IN {_TENANT} AND k.confrelid IN {_TENANT} AS from_outside
   FROM pg_constraint k
   JOIN pg_class c ON c.oid = k.conrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE k.contype = 'f'
+ CROSS JOIN LATERAL (
+       SELECT array_agg(quote_ident(a.attname) ORDER BY pair.place)   AS mine,
+              array_agg(quote_ident(b.attname) ORDER BY pair.place)   AS theirs,
+              array_agg(a.attname || '=' || b.attname)                AS pairs
+         FROM unnest(k.conkey, k.confkey) WITH ORDINALITY AS pair (mine, theirs, place)
+         JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = pair.mine
+         JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = pair.theirs) AS columns
+ WHERE k.contype = 'f' AND k.conparentid = 0
  ORDER BY 1, 2
+"""
+
+LEFT_BEHIND = f"""
+-- Tenant tables that no chain of ON DELETE CASCADE joins to organisations by organisation_id.
+WITH RECURSIVE carried AS (
+    SELECT to_regclass('public.organisations')::oid AS relation
+    UNION
+    SELECT k.conrelid
+      FROM carried
+      JOIN pg_constraint k ON k.confrelid = carried.relation
+                          AND k.contype = 'f' AND k.confdeltype = 'c'
+     WHERE EXISTS (SELECT FROM unnest(k.conkey, k.confkey) AS pair (mine, theirs)
+                     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = pair.mine
+                     JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = pair.theirs
+                    WHERE a.attname = 'organisation_id'
+                      AND b.attname IN ('organisation_id', 'id')
+                      AND (b.attname = 'organisation_id'
+                           OR k.confrelid = to_regclass('public.organisations')))
+)
+SELECT format('%I.%I', n.nspname, c.relname) AS name
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.oid IN {_TENANT} AND c.oid NOT IN (SELECT relation FROM carried)
+ ORDER BY 1
+"""
+
+UNIQUE_KEYS = f"""
+-- What is unique in tenant tables across organisations, but for UUIDs, which nobody can guess.
+SELECT format('%I.%I', n.nspname, c.relname)        AS name,
+       c.relname                                    AS table,
+       format('%I.%I', n.nspname, ic.relname)       AS index,
+       (SELECT quote_ident(k.conname) FROM pg_constraint k
+         WHERE k.conindid = i.indexrelid AND k.contype = 'u') AS constraint,
+       i.indexprs IS NULL AND i.indpred IS NULL     AS plain,
+       ARRAY(SELECT quote_ident(a.attname)
+               FROM unnest(i.indkey) WITH ORDINALITY AS part (number, place)
+               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = part.number
+              WHERE part.place <= i.indnkeyatts
+              ORDER BY part.place)                  AS columns
+  FROM pg_index i
+  JOIN pg_class c ON c.oid = i.indrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_class ic ON ic.oid = i.indexrelid
+ WHERE i.indisunique AND NOT i.indisprimary AND c.oid IN {_TENANT}
+   AND NOT EXISTS (SELECT FROM pg_attribute a
+                    WHERE a.attrelid = c.oid AND a.attnum = ANY(i.indkey)
+                      AND (a.attname = 'organisation_id' OR a.atttypid = 'uuid'::regtype))
+ ORDER BY 1, 3
 """
 
 ROLES = """
 -- A role of ours, the logins that are its members and may connect to this database, and what
 -- each could do beyond its rights.
-SELECT r.oid, r.rolname AS name, r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolreplication,
+SELECT r.oid, r.rolname AS name, quote_ident(current_database()) AS database,
+       r.rolsuper, r.rolbypassrls, r.rolcreaterole, r.rolreplication,
        ARRAY(SELECT o.rolname FROM pg_roles o
               WHERE o.oid <> r.oid AND o.rolname <> $1
                 AND NOT r.rolsuper AND pg_has_role(r.oid, o.oid, 'MEMBER')

@@ -3,8 +3,9 @@
 A tenant table is one with an organisation_id, and organisations itself. What is checked:
 
 - each has row-level security enabled and forced, no permissive policy that lets the runtime role
-  see or write more than the entered organisation's rows, organisation_id first in its primary key
-  and compared in every foreign key to another tenant table;
+  see or write more than the entered organisation's rows, organisation_id first in its primary key,
+  compared in every foreign key to another tenant table and part of what is unique; its rows go
+  with their organisation, and nothing keeps that (`keys`);
 - every other table that the runtime role may use has forced policies that ask for the entered
   organisation, and it may not read what only the doors read (`SECRETS`);
 - the runtime role, and every login that is its member, has no power, right, view or function that
@@ -14,10 +15,10 @@ A tenant table is one with an organisation_id, and organisations itself. What is
 
 from collections.abc import Sequence
 
-import msgspec
 from asyncpg import Record
 
-from tenantry.db import catalogue
+from tenantry.db import catalogue, keys
+from tenantry.db.catalogue import Fault
 from tenantry.db.pool import DriverConnection
 
 RUNTIME = "tenantry_runtime"
@@ -49,14 +50,6 @@ SECRETS = {
 }
 
 
-class Fault(msgspec.Struct, frozen=True):
-    """Something that breaks the isolation: `what` is a table, column, role or function."""
-
-    what: str
-    problem: str
-    mend: str
-
-
 async def tenant_tables(connection: DriverConnection) -> list[str]:
     """The qualified names of the tenant tables in the catalogue."""
     return [
@@ -81,23 +74,16 @@ async def faults(connection: DriverConnection) -> list[Fault]:
             found += _table_faults(table, mine)
         else:
             found += _policy_faults(table["name"], mine)
-    found += [
-        Fault(
-            key["name"],
-            f"the foreign key {key['constraint']} to {key['target']} lacks the organisation, "
-            "so a row could point into another one",
-            "make it FOREIGN KEY (organisation_id, …) REFERENCES … (organisation_id, …)",
-        )
-        for key in await connection.fetch(catalogue.FOREIGN_KEYS)
-        if key["between_tenant_tables"] and "organisation_id=organisation_id" not in key["pairs"]
-    ]
+    found += await keys.faults(connection, SECRETS)
     question = await connection.fetchrow(catalogue.QUESTION)
     if question is None or question["definer"] or question["body"] != CURRENT_ORGANISATION:
         found.append(
             Fault(
                 "tenantry.current_organisation()",
                 "is not the migrations' own, and every policy asks it",
-                "restore it from the first migration",
+                "CREATE OR REPLACE FUNCTION tenantry.current_organisation() RETURNS uuid "
+                "LANGUAGE sql STABLE PARALLEL SAFE SECURITY INVOKER RETURN "
+                "nullif(current_setting('tenantry.organisation_id', true), '')::uuid",
             )
         )
     for role in roles:
@@ -138,40 +124,37 @@ def _table_faults(table: Record, policies: Sequence[Record]) -> list[Fault]:
                 f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
             )
         )
-    if table["first_key"] != key:
-        found.append(
-            Fault(
-                name,
-                "the primary key does not begin with organisation_id",
-                "make it PRIMARY KEY (organisation_id, …)",
-            )
-        )
     if table["has_key"] and not table["key_not_null"]:
         found.append(
-            Fault(name, "organisation_id may be null", "make it organisation_id uuid NOT NULL")
-        )
-    isolation = f"({key} = {CURRENT})"
-    permissive = [policy for policy in policies if policy["permissive"]]
-    if not permissive:
-        found.append(
             Fault(
                 name,
-                "has no isolation policy",
-                f"CREATE POLICY isolation ON {name} "
-                f"USING ({key} = (SELECT tenantry.current_organisation()))",
+                "organisation_id may be null",
+                f"ALTER TABLE {name} ALTER organisation_id SET NOT NULL",
             )
         )
-    found += [
-        Fault(
-            name,
-            f"the policy {policy['policy']} lets through more than the entered organisation's rows",
-            f"drop it, make it restrictive, or say USING ({key} = "
-            "(SELECT tenantry.current_organisation()))",
-        )
+    isolation = f"({key} = {CURRENT})"
+    create = (
+        f"CREATE POLICY isolation ON {name} "
+        f"USING ({key} = (SELECT tenantry.current_organisation()))"
+    )
+    permissive = [policy for policy in policies if policy["permissive"]]
+    wide = [
+        policy
         for policy in permissive
         if policy["visible"] not in (isolation, None)
         or policy["written"] not in (isolation, None)
         or (policy["visible"] is None and policy["written"] is None)
+    ]
+    if not permissive:
+        found.append(Fault(name, "has no isolation policy", create))
+    found += [
+        Fault(
+            name,
+            f"the policy {policy['policy']} lets through more than the entered organisation's rows",
+            f"DROP POLICY {policy['policy']} ON {name}"
+            + (f"; {create}" if wide == permissive and policy == wide[-1] else ""),
+        )
+        for policy in wide
     ]
     return found
 
@@ -182,7 +165,8 @@ def _policy_faults(name: str, policies: Sequence[Record]) -> list[Fault]:
         Fault(
             name,
             f"the policy {policy['policy']} does not ask for the entered organisation",
-            "compare with (SELECT tenantry.current_organisation()) in it, or drop it",
+            f"DROP POLICY {policy['policy']} ON {name}; -- or let it compare with "
+            "(SELECT tenantry.current_organisation())",
         )
         for policy in policies
         if policy["permissive"]
@@ -212,7 +196,7 @@ def _role_faults(role: Record) -> list[Fault]:
             Fault(
                 name,
                 "may create schemas in this database",
-                f"REVOKE CREATE ON DATABASE … FROM {name}, PUBLIC",
+                f"REVOKE CREATE ON DATABASE {role['database']} FROM {name}, PUBLIC",
             )
         )
     found += [
@@ -220,7 +204,7 @@ def _role_faults(role: Record) -> list[Fault]:
         for other in role["memberships"]
     ]
     found += [
-        Fault(name, f"owns {table}", f"ALTER TABLE {table} OWNER TO the migrating role")
+        Fault(name, f"owns {table}", f"ALTER TABLE {table} OWNER TO CURRENT_USER")
         for table in role["owns"]
     ]
     found += [
@@ -236,12 +220,14 @@ def _role_faults(role: Record) -> list[Fault]:
 
 async def _right_faults(connection: DriverConnection, login: Record) -> list[Fault]:
     oid, role = login["oid"], login["name"]
+    force = "ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+    revoke = f"REVOKE ALL ON {{}} FROM {role}, PUBLIC"
     kinds = {
-        "r": ("no forced row-level security", "enable and force it, with a policy"),
-        "p": ("no forced row-level security", "enable and force it, with a policy"),
-        "v": ("a view runs with its owner's rights", "make it WITH (security_invoker = true)"),
-        "m": ("a materialised view has no policies", f"revoke every right on it from {role}"),
-        "f": ("a foreign table has no policies", f"revoke every right on it from {role}"),
+        "r": ("no forced row-level security", f"{force}; -- or {revoke}"),
+        "p": ("no forced row-level security", f"{force}; -- or {revoke}"),
+        "v": ("a view runs with its owner's rights", "ALTER VIEW {} SET (security_invoker = true)"),
+        "m": ("a materialised view has no policies", revoke),
+        "f": ("a foreign table has no policies", revoke),
     }
     found = [
         Fault(
@@ -252,7 +238,11 @@ async def _right_faults(connection: DriverConnection, login: Record) -> list[Fau
         for row in await connection.fetch(catalogue.RIGHTS, oid)
     ]
     found += [
-        Fault(row["name"], f"{role} can use it, but {kinds[row['kind']][0]}", kinds[row["kind"]][1])
+        Fault(
+            row["name"],
+            f"{role} can use it, but {kinds[row['kind']][0]}",
+            kinds[row["kind"]][1].format(*[row["name"]] * 2),
+        )
         for row in await connection.fetch(catalogue.UNGUARDED, oid)
     ]
     secrets = [(table, column) for table, columns in SECRETS.items() for column in columns]
@@ -260,8 +250,8 @@ async def _right_faults(connection: DriverConnection, login: Record) -> list[Fau
         Fault(
             row["name"],
             f"{role} can read it, and only the doors may",
-            f"REVOKE SELECT ON {row['name'].rpartition('.')[0]} FROM {role}, PUBLIC, and grant "
-            "the other columns one by one",
+            f"REVOKE SELECT ON {row['name'].rpartition('.')[0]} FROM {role}, PUBLIC; "
+            "-- and grant the other columns one by one",
         )
         for row in await connection.fetch(
             catalogue.SECRET_COLUMNS, oid, [one[0] for one in secrets], [one[1] for one in secrets]

@@ -8,17 +8,25 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
+from tenantry.db.branches import (
+    CORE,
+    NO_FEATURES,
+    Folders,
+    SchemaError,
+    Standing,
+    branch_of,
+    heads,
+    standing,
+)
 from tenantry.db.database import unreachable
 from tenantry.db.pool import CONNECT_TIMEOUT, DriverConnection
 
-VERSIONS = Path(__file__).parent / "migrations" / "versions"
-HEAD = max(file.name.split("_")[0] for file in VERSIONS.glob("[0-9]*.py"))
+VERSIONS = "SELECT version_num FROM public.alembic_version ORDER BY 1"
 
 ADVISORY_LOCK = 7_236_641_102
 SCRAM_ITERATIONS = 4096
@@ -42,19 +50,20 @@ class Logins(NamedTuple):
     worker: str | None
 
 
-class SchemaError(Exception):
-    """The database cannot be served as it is; the message says what to do."""
-
-
-async def version(connection: DriverConnection) -> str | None:
-    """The schema's version; None for a database without one."""
+async def versions(connection: DriverConnection) -> list[str]:
+    """The revision of each branch that the database has; none for a database without a schema."""
     if await connection.fetchval("SELECT to_regclass('public.alembic_version')") is None:
-        return None
-    found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
-    return found
+        return []
+    return [row["version_num"] for row in await connection.fetch(VERSIONS)]
 
 
-async def prepare(owner_url: str, *, secret: str, say: Callable[[str], None]) -> Logins:
+async def prepare(
+    owner_url: str,
+    features: Folders = NO_FEATURES,
+    *,
+    secret: str,
+    say: Callable[[str], None],
+) -> Logins:
     """Bring the database to this version's schema; gives the URLs to work with.
 
     With the owner's URL those are login roles of this database, `<database>_runtime` and
@@ -66,7 +75,7 @@ async def prepare(owner_url: str, *, secret: str, say: Callable[[str], None]) ->
     Raises:
         SchemaError: there is nothing that can be served.
     """
-    await bring_up_to_date(owner_url, say=say, patience=PATIENCE)
+    await bring_up_to_date(owner_url, features, say=say, patience=PATIENCE)
     connection = await connect(owner_url)
     try:
         if not await _is_owner(connection):
@@ -81,7 +90,7 @@ async def prepare(owner_url: str, *, secret: str, say: Callable[[str], None]) ->
         await connection.close()
 
 
-async def require_worker(url: str) -> None:
+async def require_worker(url: str, features: Folders = NO_FEATURES) -> None:
     """Check that the URL is a worker's, on this version's schema. Raises `SchemaError`."""
     connection = await connect(url)
     try:
@@ -90,55 +99,85 @@ async def require_worker(url: str) -> None:
                 "DATABASE_URL must be that of a worker's role, which has rights on the queue only. "
                 "Make one: CREATE ROLE … LOGIN PASSWORD '…' IN ROLE tenantry_worker."
             )
-        found = await version(connection)
-        if found != HEAD:
-            raise SchemaError(
-                f"The database's schema is at {found or 'nothing'}, and this worker needs {HEAD}. "
-                "Run `tenantry migrate` with the owner's DATABASE_URL."
-            )
+        stands = standing(await versions(connection), heads(features))
     finally:
         await connection.close()
+    _refuse(stands)
 
 
 async def bring_up_to_date(
-    owner_url: str, *, say: Callable[[str], None], patience: float = 0
-) -> None:
-    """Migrate the database, if that is needed. Raises `SchemaError`."""
+    owner_url: str,
+    features: Folders = NO_FEATURES,
+    *,
+    say: Callable[[str], None],
+    patience: float = 0,
+) -> Standing:
+    """Migrate the database, if that is needed; gives where it stands then. Raises `SchemaError`."""
+    needed = heads(features)
     connection = await connect(owner_url, say=say, patience=patience)
     try:
-        found = await version(connection)
+        stands = standing(await versions(connection), needed)
         may_migrate = await _is_owner(connection)
     finally:
         await connection.close()
-    if found == HEAD:
-        return
-    if found is not None and found > HEAD:
-        raise SchemaError(
-            f"The database's schema ({found}) is newer than this Tenantry's ({HEAD}). "
-            "Run the newer version."
-        )
-    if not may_migrate:
-        raise SchemaError(
-            f"The database's schema is at {found or 'nothing'}, and this version needs {HEAD}. "
-            "Run `tenantry migrate` with the owner's DATABASE_URL."
-        )
-    say(f"Migrating the database from {found or 'nothing'} to {HEAD} …")
-    await migrate(owner_url)
+    for revision in stands.left:
+        say(f"The feature {branch_of(revision)} is not installed; its tables stay ({revision}).")
+    if stands.newer or not may_migrate:
+        _refuse(stands)
+    if not stands.behind:
+        return stands
+    for name in stands.behind:
+        found = stands.at.get(name, "nothing")
+        say(f"Migrating {_schema_of(name)} from {found} to {needed[name]} …")
+    await migrate(owner_url, features)
+    return stands._replace(at=needed)
 
 
-async def migrate(owner_url: str) -> None:
-    """Run the migrations in a process of their own; see tenantry.db.migrate."""
+def problems(stands: Standing) -> list[str]:
+    """Why this version cannot serve the database, a sentence each; none, where it can."""
+    return [
+        f"The database's schema ({stands.at[name]}) is newer than this Tenantry's "
+        f"({stands.needed[name]}). Run the newer version."
+        if name == CORE
+        else f"The database's schema of {name} ({stands.at[name]}) is newer than the installed "
+        f"feature's ({stands.needed[name]}). Install the newer version."
+        for name in stands.newer
+    ] + [
+        f"T{_schema_of(name)[1:]} is at {stands.at.get(name, 'nothing')}, and this version "
+        f"needs {stands.needed[name]}. Run `tenantry migrate` with the owner's DATABASE_URL."
+        for name in stands.behind
+    ]
+
+
+def _schema_of(name: str) -> str:
+    return "the database's schema" if name == CORE else f"the database's schema of {name}"
+
+
+def _refuse(stands: Standing) -> None:
+    if found := problems(stands):
+        raise SchemaError("\n".join(found))
+
+
+async def migrate(owner_url: str, features: Folders = NO_FEATURES, *, sql: bool = False) -> str:
+    """Run the migrations in a process of their own; see tenantry.db.migrate.
+
+    With `sql`, run nothing and give what would be run.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tenantry.db.migrate",
+        *(["--sql"] if sql else []),
+        *(f"{name}={folder.absolute()}" for name, folder in features.items()),
         env={**os.environ, "DATABASE_URL": owner_url},
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    _, output = await process.communicate()
+    output, errors = await process.communicate()
     if process.returncode:
-        raise SchemaError(f"The migrations failed.\n{output.decode(errors='replace').strip()}")
+        raise SchemaError(f"The migrations failed.\n{errors.decode(errors='replace').strip()}")
+    return output.decode()
 
 
 async def connect(

@@ -20,6 +20,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler
 
 from tenantry import __version__
+from tenantry.docs import schemas
 from tenantry.errors import (
     BadRequest,
     FieldError,
@@ -37,7 +38,7 @@ from tenantry.errors import (
     TooSlow,
     Unavailable,
 )
-from tenantry.reply import ErrorReply, error_reply
+from tenantry.reply import error_reply
 from tenantry.tenancy.guards import Allowed, signed_in, signed_in_or_nobody
 from tenantry.tenancy.product import OURS, Product
 
@@ -128,6 +129,8 @@ CORS_ORIGINS.
     }
 }
 
+SOCKET_ERRORS = (OriginNotAllowed, Invalid, TooMany, TooManyConnections, Unavailable)
+
 TAGS = [
     Tag("Authentication", "Accounts and sessions."),
     Tag("Organisations", "The organisation that the token is for."),
@@ -189,41 +192,22 @@ def document(
         ),
     )
     spec: dict[str, Any] = msgspec.json.decode(_named(app.openapi_schema.to_schema()))
-    schemas, definitions = msgspec.json.schema_components(
-        [ErrorReply], ref_template="#/components/schemas/{name}"
-    )
-    spec["components"]["schemas"].update(definitions)
+    spec = schemas.with_own_names(spec)
+    errors = set(SOCKET_ERRORS)
     for path, method, handler in handlers_of(app):
         operation = spec["paths"].get(path, {}).get(method.lower())
         if operation:
-            _complete(operation, handler, schemas[0])
+            errors.update(_complete(operation, handler))
+    spec["components"]["schemas"].update(schemas.of_errors(errors))
     for name, definition in spec["components"]["schemas"].items():
         if name.endswith("Input"):
             definition["additionalProperties"] = False  # which Litestar leaves out
-    _offer(spec, product)
+    spec = schemas.complete(spec, product)
     spec["paths"]["/ws"] = socket = deepcopy(WEBSOCKET)
     description = socket["get"]["description"]
     socket["get"]["description"] = description.replace("{events}", _event_table(product))
-    _document(
-        socket["get"],
-        [OriginNotAllowed, Invalid, TooMany, TooManyConnections, Unavailable],
-        schemas[0],
-    )
+    _document(socket["get"], SOCKET_ERRORS)
     return spec
-
-
-def _offer(spec: dict[str, Any], product: Product) -> None:
-    """Say what this product has to choose from, where a type says only that it is text."""
-    schemas = spec["components"]["schemas"]
-    schemas["SubscriptionInput"]["properties"]["plan"]["enum"] = product.plans.names
-    for name in ("NewRoleInput", "ChangedRoleInput"):
-        permissions = schemas[name]["properties"]["permissions"]
-        for shape in (permissions, *permissions.get("oneOf", ())):
-            if shape.get("type") == "array":
-                shape["items"]["enum"] = product.permissions.grantable
-    for parameter in spec["paths"]["/api/activities"]["get"]["parameters"]:
-        if parameter["name"] == "type":
-            parameter["schema"]["items"]["enum"] = list(product.events)
 
 
 def _event_table(product: Product) -> str:
@@ -244,7 +228,8 @@ def _named(schema: dict[str, Any]) -> str:
     return text.replace("NoneTypeReply", "EmptyReply")
 
 
-def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schema: Any) -> None:
+def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> list[type[TenantryError]]:
+    """Document what the handler declares; gives the errors that it can answer."""
     for parameter in operation.get("parameters", []):
         _without_null(parameter["schema"])
     errors: list[type[TenantryError]] = list(handler.opt.get("answers", ()))
@@ -269,13 +254,14 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schema: Any)
     if guards or "database" in handler.parsed_fn_signature.parameters:
         errors.append(Unavailable)
     operation["responses"].pop("400", None)  # Litestar's own; ours follow
-    _document(operation, errors, schema)
+    _document(operation, errors)
+    return errors
 
 
-def _document(operation: dict[str, Any], errors: list[type[TenantryError]], schema: Any) -> None:
+def _document(operation: dict[str, Any], errors: Iterable[type[TenantryError]]) -> None:
     for error in errors:
         answer = operation["responses"].setdefault(
-            str(error.status), {"description": "", "content": _content(schema)}
+            str(error.status), {"description": "", "content": _content(schemas.ref("ErrorReply"))}
         )
         sentences = answer["content"]["application/json"]["examples"]
         sentences[error.code] = {"value": _example(error)}

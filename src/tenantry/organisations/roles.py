@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 from uuid_utils.compat import uuid7
 
 from tenantry.errors import (
@@ -21,7 +21,7 @@ from tenantry.errors import (
     TooManyRoles,
 )
 from tenantry.events import RoleChanged, RoleCreated, RoleDeleted, RoleEvent
-from tenantry.inputs import Input, RoleName
+from tenantry.inputs import Input, PathId, RoleName
 from tenantry.reply import Reply
 from tenantry.tenancy.authority import check_grant, custom_role, lock_as
 from tenantry.tenancy.guards import allowed, any_member
@@ -140,7 +140,7 @@ async def create_role(
     operation_id="updateRole",
 )
 async def change_role(
-    role_id: FromPath[str], data: JSONBody[ChangedRoleInput], tenant: NamedDependency[Tenant]
+    role_id: PathId, data: JSONBody[ChangedRoleInput], tenant: NamedDependency[Tenant]
 ) -> Reply[OrganisationRole]:
     """Changes a role's name or permissions, for everybody who has it, with their next request.
 
@@ -175,7 +175,7 @@ async def change_role(
     summary="Delete a role",
     operation_id="deleteRole",
 )
-async def delete_role(role_id: FromPath[str], tenant: NamedDependency[Tenant]) -> Reply[Deleted]:
+async def delete_role(role_id: PathId, tenant: NamedDependency[Tenant]) -> Reply[Deleted]:
     """Deletes a role that no member and no open invite has. Sends ROLE_DELETED."""
     async with tenant.transaction():
         _, actor = await lock_as(tenant, Permission.ROLES_MANAGE)

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from tenantry.db import embedded, schema
-from tenantry.feature import Feature
+from tenantry.feature import Feature, migrations_of
 
 # Nothing that a test keeps outlives the run.
 FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_wal_size = 4GB\n"
@@ -39,15 +39,15 @@ async def template(cluster_url: str, features: Sequence[Feature]) -> str:
 
     It is made by the first who asks, whichever process that is; the others wait for it.
     """
-    folders = sorted(str(one.migrations) for one in features if one.migrations)
-    name = f"template_{hashlib.sha256(repr(folders).encode()).hexdigest()[:12]}"
+    folders = migrations_of(features)
+    name = f"template_{hashlib.sha256(repr(sorted(folders.items())).encode()).hexdigest()[:12]}"
     connection = await asyncpg.connect(cluster_url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
         if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
             await connection.execute(f"DROP DATABASE IF EXISTS {name}_new WITH (FORCE)")
             await connection.execute(f"CREATE DATABASE {name}_new")
-            await schema.migrate(of_database(cluster_url, f"{name}_new"))
+            await schema.migrate(of_database(cluster_url, f"{name}_new"), folders)
             await connection.execute(f"ALTER DATABASE {name}_new RENAME TO {name}")
     finally:
         await connection.close()

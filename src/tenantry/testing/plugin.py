@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from tenantry.app import Server, create_app
 from tenantry.db import schema
-from tenantry.feature import Feature, installed
+from tenantry.feature import Feature, installed, migrations_of
 from tenantry.testing import databases
 from tenantry.testing.attack.populated import Populate, nothing
 from tenantry.testing.client import Api
@@ -98,13 +98,14 @@ async def owner_url(cluster: str, template: str) -> AsyncIterator[str]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def logins(owner_url: str) -> schema.Logins:
+async def logins(owner_url: str, features: Sequence[Feature]) -> schema.Logins:
     """The URLs of the server's and the worker's role on the test's database."""
-    return await _logins(owner_url)
+    return await _logins(owner_url, features)
 
 
-async def _logins(owner_url: str) -> schema.Logins:
-    return await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
+async def _logins(owner_url: str, features: Sequence[Feature]) -> schema.Logins:
+    folders = migrations_of(features)
+    return await schema.prepare(owner_url, folders, secret=REFRESH_SECRET, say=lambda _: None)
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ async def shared(
 ) -> AsyncIterator[tuple[Server, str]]:
     """The app that tests share, and its URL: organisations keep them apart, as they promise."""
     async with databases.clone(cluster, template) as owner_url:
-        settings = make_settings((await _logins(owner_url)).runtime, **app_settings)
+        settings = make_settings((await _logins(owner_url, features)).runtime, **app_settings)
         app = create_app(settings, features)
         async with running(app, settings) as url:
             yield app, url

@@ -11,6 +11,7 @@ from tenantry.db.database import Database
 from tenantry.errors import InviteExpired, InviteUnknown
 from tenantry.inputs import Input, Token
 from tenantry.reply import Reply
+from tenantry.tenancy.permissions import Role
 from tenantry.tenancy.tokens import token_hash
 from tenantry.users.invites import open_invite
 
@@ -38,7 +39,7 @@ class InvitePage(msgspec.Struct, frozen=True, rename="camel"):
     organisation: str
     inviter: str
     email: str
-    role: str
+    role: Role
     custom_role: str | None
     expires_at: datetime
     account_exists: bool

@@ -85,7 +85,7 @@ class AcceptedInvite(msgspec.Struct, frozen=True, rename="camel"):
     id: UUID
     name: str
     email: str
-    role: str
+    role: Role
     organisation_id: UUID
 
 

@@ -83,7 +83,7 @@ class Invite(msgspec.Struct, frozen=True, rename="camel"):
 
     id: UUID
     email: str
-    role: str
+    role: Role
     custom_role: NamedRole | None
     token: str | None
     expires_at: datetime

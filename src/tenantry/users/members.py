@@ -8,7 +8,7 @@ import msgspec
 from asyncpg import Record
 from litestar import delete, get, patch
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 
 from tenantry.errors import (
     BeyondOwnPermissions,
@@ -22,7 +22,7 @@ from tenantry.errors import (
     OwnersOnly,
     RoleUnknown,
 )
-from tenantry.inputs import Input
+from tenantry.inputs import Input, PathId
 from tenantry.reply import Reply
 from tenantry.tenancy.authority import (
     change_grade,
@@ -62,7 +62,7 @@ class Member(msgspec.Struct, frozen=True, rename="camel"):
     id: UUID
     name: str
     email: str
-    role: str
+    role: Role
     owner: bool
     custom_role: NamedRole | None
     organisation_id: UUID
@@ -113,7 +113,7 @@ async def list_members(tenant: NamedDependency[Tenant]) -> Reply[list[Member]]:
     operation_id="changeRole",
 )
 async def change_role(
-    user_id: FromPath[str], data: JSONBody[RoleInput], tenant: NamedDependency[Tenant]
+    user_id: PathId, data: JSONBody[RoleInput], tenant: NamedDependency[Tenant]
 ) -> Reply[Member]:
     """Gives a member another role. It takes effect with their next request.
 
@@ -150,7 +150,7 @@ async def change_role(
     summary="Remove a member",
     operation_id="removeMember",
 )
-async def remove_member(user_id: FromPath[str], tenant: NamedDependency[Tenant]) -> Reply[Removed]:
+async def remove_member(user_id: PathId, tenant: NamedDependency[Tenant]) -> Reply[Removed]:
     """Removes a member. Their access ends with the next request, their sockets close.
 
     Sends USER_REMOVED. Who is in no other organisation loses the account; the address is free.

@@ -8,7 +8,7 @@ import msgspec
 from asyncpg import Record
 from litestar import delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 
 from tenantry.errors import (
     BeyondOwnPermissions,
@@ -20,7 +20,7 @@ from tenantry.errors import (
     TooManyInvites,
 )
 from tenantry.events import InviteRevoked, InviteSent
-from tenantry.inputs import Email, Input
+from tenantry.inputs import Email, Input, PathId
 from tenantry.mail import Mail
 from tenantry.reply import Reply
 from tenantry.tenancy.authority import check_grant, lock_as
@@ -102,7 +102,7 @@ class OpenInvite(msgspec.Struct, frozen=True, rename="camel"):
 
     id: UUID
     email: str
-    role: str
+    role: Role
     custom_role: NamedRole | None
     invited_by: Inviter
     created_at: datetime
@@ -181,9 +181,7 @@ async def invite_several(
     summary="Revoke an invite",
     operation_id="revokeInvite",
 )
-async def revoke_invite(
-    invite_id: FromPath[str], tenant: NamedDependency[Tenant]
-) -> Reply[Revoked]:
+async def revoke_invite(invite_id: PathId, tenant: NamedDependency[Tenant]) -> Reply[Revoked]:
     """Makes the invite's token worthless, and its seat free. Sends INVITE_REVOKED."""
     async with tenant.transaction():
         _, actor = await lock_as(tenant, Permission.MEMBERS_INVITE)
@@ -212,7 +210,7 @@ async def revoke_invite(
     operation_id="resendInvite",
 )
 async def resend_invite(
-    invite_id: FromPath[str],
+    invite_id: PathId,
     tenant: NamedDependency[Tenant],
     tokens: NamedDependency[Tokens],
     mail: NamedDependency[Mail],

@@ -2,8 +2,11 @@
 
 A mail is two templates: `<name>.txt`, whose first line is the subject, and `<name>.html`. Those in
 MAIL_TEMPLATES come before Tenantry's own, file by file.
+What people are called, they say themselves, and it is mailed to strangers: it stays one line, is no
+markup, and nothing that mail programs make a link of.
 """
 
+import re
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -18,6 +21,8 @@ from tenantry.settings import Settings
 from tenantry.tenancy.tokens import derived_token
 
 OURS = Path(__file__).parent / "templates"
+# The values that somebody has made up.
+MADE_UP = {"name", "inviter", "organisation", "role", "device", "passkey", "what"}
 IN_DEVELOPMENT = "Tenantry <tenantry@localhost>"
 
 
@@ -45,7 +50,10 @@ class Letters:
         Raises:
             TemplateError: a template is wrong, or a value is missing.
         """
-        values = {name: _one_line(value) for name, value in letter.values.items()}
+        values = {
+            name: _no_link(_one_line(value)) if name in MADE_UP else _one_line(value)
+            for name, value in letter.values.items()
+        }
         if (action := letter.template.action) and (nonce := values.pop("nonce", None)):
             token = derived_token(self._secret, action, nonce)
             values["link"] = f"{self._site}/account/{action}#token={token}"
@@ -67,6 +75,11 @@ class Letters:
 def _one_line(value: Any) -> Any:
     """Text that stays where it is put: no line ends, so no header or paragraph of its own."""
     return " ".join(value.split()) if isinstance(value, str) else value
+
+
+def _no_link(value: str) -> str:
+    """Text in which no address stands: a space parts what looks like one."""
+    return re.sub(r"(?<=:)(?=//)|(?<=\.)(?=[^\W\d_]{2})", " ", value)
 
 
 def _moment(time: str) -> str:

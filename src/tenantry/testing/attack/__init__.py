@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tenantry.db import isolation
-from tenantry.db.isolation import Fault
+from tenantry.db.catalogue import Fault
 from tenantry.testing.attack.populated import Populate, nothing, populated
 from tenantry.testing.attack.routes import attack_routes, undeclared_faults
 from tenantry.testing.attack.tables import attack_tables
@@ -15,7 +15,7 @@ class IsolationError(AssertionError):
     """Organisations are not kept apart; `faults` says where, and what to write."""
 
     def __init__(self, faults: list[Fault]) -> None:
-        lines = [f"- {fault.what}: {fault.problem}.\n  Mend: {fault.mend}." for fault in faults]
+        lines = [f"- {fault.what}: {fault.problem}.\n  Mend: {fault.mend}" for fault in faults]
         heading = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         super().__init__("\n".join([f"{heading} of isolation", *lines]))
         self.faults = faults

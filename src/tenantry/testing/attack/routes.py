@@ -8,7 +8,7 @@ import httpx
 
 from tenantry.app import Server
 from tenantry.db import isolation
-from tenantry.db.isolation import Fault
+from tenantry.db.catalogue import Fault
 from tenantry.docs.spec import handlers_of, undeclared
 from tenantry.errors import Invalid, SecondFactorRequired
 from tenantry.testing.answers import PASSWORD, PATIENCE

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from tenantry.db import isolation
-from tenantry.db.isolation import Fault
+from tenantry.db.catalogue import Fault
 from tenantry.testing.answers import PATIENCE
 from tenantry.testing.servers import Db
 
@@ -20,11 +20,10 @@ SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum)
   FROM pg_attribute
  WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
 """
-MEND = (
-    "ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY "
-    "isolation ON {table} USING ({key} = (SELECT tenantry.current_organisation())); and drop "
-    "every other permissive policy"
-)
+MEND = """\
+ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY isolation ON {table} USING ({key} = (SELECT tenantry.current_organisation()));
+-- and drop every other permissive policy of the table"""
 
 
 def key_of(table: str) -> str:
