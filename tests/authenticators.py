@@ -12,7 +12,7 @@ import pyotp
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from tests.api import PASSWORD, Account, ok
+from tenantry.testing import PASSWORD, Account, ok
 
 ORIGIN = "http://localhost:3000"  # where the tests' servers are in development
 

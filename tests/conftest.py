@@ -1,218 +1,53 @@
-"""Real servers for the tests: PostgreSQL, started once; a database a test, cloned; uvicorn.
-
-The controlling process starts the cluster and migrates a template; workers and tests clone it.
-"""
+"""What the core's own tests need beside `tenantry.testing`: mail, browsers, Redis."""
 
 import asyncio
-import contextlib
 import logging
 import os
-import secrets
 import shutil
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
-import asyncpg
 import pytest
 import structlog
-import uvicorn
 from playwright.async_api import Browser, async_playwright
 from playwright.sync_api import Page, sync_playwright
 
-from tenantry.app import create_app
-from tenantry.db import embedded, schema
+from tenantry.db import schema
 from tenantry.feature import Feature
-from tenantry.server import listening, uvicorn_options
-from tenantry.settings import Settings
-from tests.api import Api
+from tenantry.testing import Api, make_settings, serving
+from tenantry.testing.databases import clone
+from tenantry.testing.servers import REFRESH_SECRET, Db
 from tests.mail import SITE, Mailbox, working
 from tests.visits import Visit, visiting
 
-TEMPLATE = "tenantry_template"
-SECRET = "access-4FrYkRiPmgE8r9nkzmVHWtrS1AxDccoQ"
-REFRESH_SECRET = "refresh-b3rmLNCkGNS5UZ1fBpX0xHh8mZC3YqaW"
-
-# Nothing that a test keeps outlives the run.
-FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_wal_size = 4GB\n"
+pytest_plugins = ["tenantry.testing"]
 
 CHROMIUM = shutil.which("chromium")
 
 # The environment of a server process that counts nothing.
 UNLIMITED = {"RATE_LIMIT_GLOBAL": "off", "RATE_LIMIT_AUTH": "off"}
 
-cluster_url = pytest.StashKey[str]()
-cleanup = pytest.StashKey[contextlib.ExitStack]()
 
-
-def of_database(url: str, name: str) -> str:
-    """The same server's URL with another database."""
-    head, _, query = url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}?{query}"
-
-
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    if hasattr(config, "workerinput"):
-        config.stash[cluster_url] = config.workerinput["cluster_url"]
-        return
-    stack = config.stash[cleanup] = contextlib.ExitStack()
-    folder = Path(tempfile.mkdtemp(prefix="tenantry-tests-"))
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    url = stack.enter_context(embedded.running(folder, configuration=FAST))
-
-    async def make_template() -> None:
-        connection = await asyncpg.connect(url)
-        await connection.execute(f"CREATE DATABASE {TEMPLATE}")
-        await connection.close()
-        await schema.migrate(of_database(url, TEMPLATE))
-
-    asyncio.run(make_template())
-    config.stash[cluster_url] = url
-
-
-def pytest_configure_node(node: Any) -> None:
-    node.workerinput["cluster_url"] = node.config.stash[cluster_url]
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if stack := config.stash.get(cleanup, None):
-        stack.close()
 
 
 @pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest) -> str:
-    """The owner's URL of the test cluster."""
-    return request.config.stash[cluster_url]
-
-
-@contextlib.asynccontextmanager
-async def database_of_its_own(cluster: str) -> AsyncIterator[str]:
-    """A migrated database, for as long as it is needed; its owner's URL."""
-    name = f"t_{secrets.token_hex(6)}"
-    connection = await asyncpg.connect(cluster)
-    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
-    # So that the roles of other tests, which may be damaged on purpose, do not count here.
-    await connection.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
-    try:
-        yield of_database(cluster, name)
-    finally:
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await connection.execute(f"DROP ROLE IF EXISTS {name}_runtime, {name}_worker")
-        await connection.close()
+def features() -> Sequence[Feature]:
+    """The core's own suite is about the core."""
+    return []
 
 
 @pytest.fixture
-async def owner_url(cluster: str) -> AsyncIterator[str]:
-    """A migrated database of this test's own; the URL is its owner's."""
-    async with database_of_its_own(cluster) as url:
-        yield url
-
-
-@pytest.fixture
-async def logins(owner_url: str) -> schema.Logins:
-    return await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
-
-
-@pytest.fixture
-async def runtime_url(logins: schema.Logins) -> str:
-    """The URL with which a server works on the test's database."""
-    return logins.runtime
-
-
-@pytest.fixture
-async def worker_url(logins: schema.Logins) -> str:
-    """The URL with which a worker works on the test's database."""
-    assert logins.worker
-    return logins.worker
-
-
-@pytest.fixture
-async def owner(owner_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+def owner(owner_connection: Db) -> Db:
     """A connection that sees everything: for looking behind the scenes."""
-    connection = await asyncpg.connect(owner_url)
-    yield connection
-    await connection.close()
+    return owner_connection
 
 
 @pytest.fixture
-async def runtime(runtime_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+def runtime(runtime_connection: Db) -> Db:
     """A connection with the server's rights, entered nowhere."""
-    connection = await asyncpg.connect(runtime_url)
-    yield connection
-    await connection.close()
-
-
-def make_settings(database_url: str, **changes: Any) -> Settings:
-    """The defaults, with secrets and without rate limits."""
-    ours = {
-        "database_url": database_url,
-        "jwt_access_secret": SECRET,
-        "jwt_refresh_secret": REFRESH_SECRET,
-        "rate_limit_global": None,
-        "rate_limit_auth": None,
-    }
-    return replace(Settings(), **{**ours, **changes})
-
-
-class Serve(Protocol):
-    def __call__(self, *features: Feature, **changes: Any) -> Awaitable[Api]: ...
-
-
-@pytest.fixture
-async def serve(runtime_url: str) -> AsyncIterator[Serve]:
-    """Starts a server on the test's database, with these settings; gives a client of it."""
-    async with AsyncExitStack() as stack:
-
-        async def start(*features: Feature, **changes: Any) -> Api:
-            config = make_settings(runtime_url, **changes)
-            url = await stack.enter_async_context(serving(config, features))
-            return await stack.enter_async_context(Api(url))
-
-        yield start
-
-
-@contextlib.asynccontextmanager
-async def serving(config: Settings, features: Sequence[Feature] = ()) -> AsyncIterator[str]:
-    """The application under uvicorn, on a port of its own; gives its URL."""
-    listener = listening("127.0.0.1", 0)
-    options = uvicorn_options(config)
-    server = uvicorn.Server(uvicorn.Config(create_app(config, features), **options))
-    task = asyncio.create_task(server._serve([listener]))  # without its signal handlers
-    while not server.started:
-        await asyncio.sleep(0.005)
-        if task.done():
-            await task
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
-
-
-@pytest.fixture
-async def fresh(serve: Serve) -> Api:
-    """A client of a server without rate limits, on the test's own database."""
-    return await serve()
-
-
-@pytest.fixture(scope="session")
-async def shared_server(cluster: str) -> AsyncIterator[str]:
-    """The URL of a server that tests share: organisations keep them apart, as they promise."""
-    async with database_of_its_own(cluster) as owner_url:
-        logins = await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
-        async with serving(make_settings(logins.runtime)) as server_url:
-            yield server_url
-
-
-@pytest.fixture
-async def api(shared_server: str) -> AsyncIterator[Api]:
-    """A client of the shared server, which has no rate limits."""
-    async with Api(shared_server) as client:
-        yield client
+    return runtime_connection
 
 
 @pytest.fixture(scope="session")
@@ -223,9 +58,11 @@ async def mailbox() -> AsyncIterator[Mailbox]:
 
 
 @pytest.fixture(scope="session")
-async def shared_mailing_server(cluster: str, mailbox: Mailbox) -> AsyncIterator[str]:
+async def shared_mailing_server(
+    cluster: str, template: str, mailbox: Mailbox
+) -> AsyncIterator[str]:
     """The URL of another server that tests share: this one sends its mail to `mailbox`."""
-    async with database_of_its_own(cluster) as owner_url:
+    async with clone(cluster, template) as owner_url:
         logins = await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
         assert logins.worker
         settings = make_settings(logins.runtime, **mailbox.settings)

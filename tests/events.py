@@ -4,7 +4,7 @@ from uuid import UUID
 
 from asyncpg import Connection, Record
 
-from tests.api import Account
+from tenantry.testing import Account
 
 WRITE = """
 WITH counted AS (

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.api import PATIENCE
+from tenantry.testing import PATIENCE
 from tests.processes import clean_environment
 
 SENDER = "Example <no-reply@example.com>"

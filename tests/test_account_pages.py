@@ -9,8 +9,8 @@ from playwright.async_api import Browser, Route, expect
 
 from tenantry.account.routes import PAGES
 from tenantry.mail import Action
-from tests.api import PASSWORD, Api, ok, refused
-from tests.conftest import Serve, needs
+from tenantry.testing import PASSWORD, Api, Serve, ok, refused
+from tests.conftest import needs
 from tests.mail import Mailbox
 from tests.visits import TOKEN, Visit, visiting
 

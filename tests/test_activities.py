@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api import Account, Api, ok, refused
+from tenantry.testing import Account, Api, ok, refused
 
 
 async def page(account: Account, **params: Any) -> tuple[list[int], int | None]:

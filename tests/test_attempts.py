@@ -11,9 +11,18 @@ import httpx
 import pytest
 
 from tenantry.passwords import Passwords
-from tests.api import PASSWORD, Account, Api, eventually, ok, refused, registration, unique_email
+from tenantry.testing import (
+    PASSWORD,
+    Account,
+    Api,
+    Serve,
+    eventually,
+    ok,
+    refused,
+    registration,
+    unique_email,
+)
 from tests.authenticators import with_app
-from tests.conftest import Serve
 from tests.mail import Mailbox
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

@@ -9,8 +9,7 @@ from asyncpg import Connection, Record
 from pwdlib.hashers.bcrypt import BcryptHasher
 
 from tenantry.passwords import Passwords
-from tests.api import PASSWORD, Account, Api, ok, refused, registration, unique_email
-from tests.conftest import Serve
+from tenantry.testing import PASSWORD, Account, Api, Serve, ok, refused, registration, unique_email
 
 
 class TestRegister:

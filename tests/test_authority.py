@@ -15,7 +15,7 @@ from tenantry.errors import (
 )
 from tenantry.tenancy.authority import check_change, check_grant, check_removal
 from tenantry.tenancy.permissions import CustomRole, Grade, Permission, Permissions, Role
-from tests.api import Account, Api, ok, refused
+from tenantry.testing import Account, Api, ok, refused
 
 TABLE = Permissions({})
 OWNER = TABLE.grade(Role.ADMIN, owner=True)

@@ -19,8 +19,8 @@ from uuid_utils.compat import uuid4
 
 from tenantry.inputs import Email, field_errors
 from tenantry.tenancy.founding import MAX_LENGTH, slug_of
-from tests.api import Api, connect_socket, ok, refused, registration, unique_email
-from tests.conftest import SECRET
+from tenantry.testing import Api, connect_socket, ok, refused, registration, unique_email
+from tenantry.testing.servers import SECRET
 
 fuzzing = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

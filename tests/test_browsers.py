@@ -2,8 +2,7 @@
 
 from limits import parse
 
-from tests.api import Api, ok
-from tests.conftest import Serve
+from tenantry.testing import Api, Serve, ok
 
 APP = "https://app.example.com"
 

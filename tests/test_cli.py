@@ -15,8 +15,10 @@ import pytest
 
 from tenantry.db import schema
 from tenantry.db.branches import HEAD
-from tests.api import PASSWORD, ok, registration, unique_email
-from tests.conftest import REFRESH_SECRET, SECRET, UNLIMITED, of_database
+from tenantry.testing import PASSWORD, ok, registration, unique_email
+from tenantry.testing.databases import of_database
+from tenantry.testing.servers import REFRESH_SECRET, SECRET
+from tests.conftest import UNLIMITED
 from tests.processes import serving, tenantry
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

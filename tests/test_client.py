@@ -11,8 +11,8 @@ import pytest
 from asyncpg import Connection, Record
 
 from tenantry.client import Event, Resync, StreamEnded, listen
-from tests.api import Account, Api, ok
-from tests.conftest import UNLIMITED, Serve
+from tenantry.testing import Account, Api, Serve, ok
+from tests.conftest import UNLIMITED
 from tests.events import write_events
 from tests.processes import serving, workers
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, WebSocketRoute, async_playwright
 
-from tests.api import PATIENCE, Account, Api, eventually, ok
-from tests.conftest import CHROMIUM, Serve, needs
+from tenantry.testing import PATIENCE, Account, Api, Serve, eventually, ok
+from tests.conftest import CHROMIUM, needs
 
 LISTEN = """
 async ({ url, token, after }) => {
@@ -18,7 +18,7 @@ async ({ url, token, after }) => {
     globalThis.heard = [];
     globalThis.stream = new EventStream({ url, token, after });
     for (const name of ["event", "resync", "state"])
-        stream.addEventListener(name, ({ detail }) =>
+        stream.addEventSocket(name, ({ detail }) =>
             heard.push([name, detail.seq ?? detail.name]));
     stream.connect();
 }
@@ -126,7 +126,7 @@ async def test_runs_under_node(api: Api) -> None:
     client = (await api.get("/api/realtime/client.js")).text
     script = f"""{client}
         const stream = new EventStream({{ url: "{api.url}", token: "{admin.token}", after: 0 }});
-        stream.addEventListener("event", ({{ detail }}) => {{
+        stream.addEventSocket("event", ({{ detail }}) => {{
             console.log(JSON.stringify(detail));
             stream.close();
         }});

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api import PASSWORD, Api
+from tenantry.testing import PASSWORD, Api
 from tests.authenticators import with_app
 from tests.conftest import needs
 from tests.processes import tenantry

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tenantry import edge, protocols
-from tests.api import Api, refused
+from tenantry.testing import Api, refused
 
 
 async def raw(api: Api, *parts: bytes) -> bytes:

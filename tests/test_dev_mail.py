@@ -12,8 +12,8 @@ from playwright.sync_api import Page, expect
 
 from tenantry.app import create_app
 from tenantry.mailbox import KEPT, Mailbox
-from tests.api import registration, unique_email
-from tests.conftest import UNLIMITED, make_settings, needs
+from tenantry.testing import make_settings, registration, unique_email
+from tests.conftest import UNLIMITED, needs
 from tests.processes import serving
 
 NOWHERE = "postgresql://x@127.0.0.1:9/x"  # the mailbox needs no database

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.api import PASSWORD, Api, registration, unique_email
+from tenantry.testing import PASSWORD, Api, registration, unique_email
 from tests.conftest import UNLIMITED, needs
 from tests.processes import Served, serving
 

@@ -15,7 +15,7 @@ from asyncpg import Connection, Record
 
 from tenantry.realtime import audience
 from tenantry.realtime.subscriber import BUFFER
-from tests.api import Account, Api, eventually, ok
+from tenantry.testing import Account, Api, eventually, ok
 from tests.conftest import UNLIMITED
 from tests.events import write_events
 from tests.processes import serving

@@ -15,8 +15,9 @@ import pytest
 from tenantry import Feature
 from tenantry.db import branches, isolation, migrate, schema
 from tenantry.db.branches import CORE, HEAD, VERSIONS, SchemaError, heads
-from tests.api import Api, ok, refused
-from tests.conftest import REFRESH_SECRET, SECRET, Serve, of_database
+from tenantry.testing import Api, Serve, ok, refused
+from tenantry.testing.databases import of_database
+from tenantry.testing.servers import REFRESH_SECRET, SECRET
 from tests.processes import serving, tenantry
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

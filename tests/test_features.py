@@ -27,8 +27,7 @@ from tenantry import (
     any_member,
     row_of,
 )
-from tests.api import Account, Api, ok, refused
-from tests.conftest import Serve
+from tenantry.testing import Account, Api, Serve, ok, refused
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import asyncpg
 from playwright.async_api import Browser, expect
 
-from tests.api import PASSWORD, Account, Api, ok, unique_email
+from tenantry.testing import PASSWORD, Account, Api, ok, unique_email
 from tests.authenticators import ORIGIN, with_app, with_passkey
 from tests.conftest import needs
 from tests.mail import Mailbox

@@ -9,8 +9,7 @@ import httpx
 import pytest
 from asyncpg import Connection, Record
 
-from tests.api import Account, Api, ok, refused, unique_email
-from tests.conftest import Serve
+from tenantry.testing import Account, Api, Serve, ok, refused, unique_email
 from tests.test_authority import enterprise, with_role
 
 Db: TypeAlias = "Connection[Record]"

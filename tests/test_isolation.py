@@ -1,23 +1,15 @@
 """Isolation: as the server's role, without a WHERE, on every tenant table of the catalogue."""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
-from asyncpg import Connection, Record
-from litestar import Litestar
-from litestar.di import Provide
 
-from tenantry.app import GIVEN, ROUTES
-from tenantry.db import isolation
-from tenantry.docs.spec import document, undeclared
-from tests.api import PASSWORD, Account, Api, ok
-
-Db: TypeAlias = "Connection[Record]"
+from tenantry.testing import Api, Installation, assert_isolated, ok
+from tenantry.testing.attack.populated import fill, nothing
+from tenantry.testing.servers import Db
 
 
 async def enter(connection: Db, organisation: str) -> None:
@@ -26,102 +18,25 @@ async def enter(connection: Db, organisation: str) -> None:
     )
 
 
-async def populated(api: Api) -> Account:
-    """An organisation with a row in every tenant table, but for presences."""
-    admin = await api.register()
-    ok(await admin.change_plan("ENTERPRISE"))
-    role = await admin.define("Billing", "plan:change")
-    member = await admin.add()
-    ok(await admin.change_role(member.id, customRoleId=role))
-    ok(await admin.invite(), 201)
-    token = ok(await admin.delete("/api/organisations", password=PASSWORD))["token"]
-    ok(await api.post("/api/organisations/restore", token=token))
-    ok(await admin.post("/api/realtime/ticket"), 201)
-    return admin
+class TestTheWholeCore:
+    async def test_is_out_of_another_organisations_reach(self, installation: Installation) -> None:
+        await assert_isolated(installation)
 
-
-@pytest.fixture
-async def two(fresh: Api) -> AsyncIterator[tuple[Account, Account]]:
-    one, other = await populated(fresh), await populated(fresh)
-    async with one.socket(), other.socket():
-        yield one, other
-
-
-class TestUnfilteredStatements:
-    """What a programmer who forgets the WHERE can do, with the server's rights and with all."""
-
-    @pytest.fixture(params=["the server's rights", "every right"])
-    async def attacker(
-        self, request: pytest.FixtureRequest, runtime: Db, owner: Db, two: tuple[Account, Account]
-    ) -> Db:
-        if request.param == "every right":
-            role = await runtime.fetchval("SELECT current_user")
-            await owner.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
-        return runtime
-
-    async def test_see_and_touch_their_own_organisation_only(
-        self, attacker: Db, owner: Db, two: tuple[Account, Account]
+    async def test_shows_the_people_of_ones_own_organisation_only(
+        self, installation: Installation
     ) -> None:
-        mine, theirs = (account.organisation["id"] for account in two)
-        tables = await isolation.tenant_tables(owner)
-        assert len(tables) >= 4
-        for table in tables:
-            key = "id" if table == "public.organisations" else "organisation_id"
-            foreign = f"SELECT to_jsonb(t) AS row FROM {table} t WHERE {key} <> '{mine}' ORDER BY 1"
-            before = await owner.fetch(foreign)
-            assert before, f"{table} has no foreign row to protect"
-            await enter(attacker, mine)
-            seen = await attacker.fetch(f"SELECT {key} FROM {table}")
-            assert {str(row[0]) for row in seen} == {mine}
-            for statement in (
-                f"UPDATE {table} SET {key} = {key}",
-                f"DELETE FROM {table}",
-                f"UPDATE {table} SET {key} = '{theirs}'",
-                f"INSERT INTO {table} SELECT * FROM jsonb_populate_record(NULL::{table}, $1)",
-            ):
-                await self.attempt(attacker, owner, statement, table, before)
-            assert await owner.fetch(foreign) == before
-
-    async def attempt(
-        self, attacker: Db, owner: Db, statement: str, table: str, rows: list[Record]
-    ) -> None:
-        """Run it and roll it back; whatever it says, no foreign row may have been in its reach."""
-        transaction = attacker.transaction()
-        await transaction.start()
-        try:
-            if "$1" in statement:
-                with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                    await attacker.execute(statement, rows[0]["row"])
-            else:
-                status = await attacker.execute(statement)
-                assert int(status.split()[-1]) <= await owner.fetchval(
-                    f"SELECT count(*) FROM {table}"
-                ) - len(rows)
-        except (asyncpg.InsufficientPrivilegeError, asyncpg.ForeignKeyViolationError):
-            pass  # not allowed to, or held by what points to it
-        finally:
-            await transaction.rollback()
-
-    async def test_see_nothing_at_all_where_nobody_has_entered(
-        self, attacker: Db, owner: Db
-    ) -> None:
-        for table in [*await isolation.tenant_tables(owner), "users"]:
-            assert await attacker.fetchval(f"SELECT count(*) FROM {table}") == 0
-        await enter(attacker, "")
-        for table in [*await isolation.tenant_tables(owner), "users"]:
-            assert await attacker.fetchval(f"SELECT count(*) FROM {table}") == 0
-
-    async def test_see_the_people_of_their_own_organisation_only(
-        self, attacker: Db, two: tuple[Account, Account]
-    ) -> None:
-        await enter(attacker, two[0].organisation["id"])
-        assert await attacker.fetchval("SELECT count(*) FROM users") == 2
+        one, _ = await fill(installation, nothing), await fill(installation, nothing)
+        runtime = installation.runtime
+        for right in ("the server's", "every"):
+            if right == "every":
+                role = await runtime.fetchval("SELECT current_user")
+                await installation.owner.execute(f"GRANT ALL ON users TO {role}")
+            await enter(runtime, one.organisation["id"])
+            assert await runtime.fetchval("SELECT count(*) FROM users") == 2
 
 
-async def test_a_row_cannot_point_into_another_organisation(
-    owner: Db, two: tuple[Account, Account]
-) -> None:
-    mine, theirs = two
+async def test_a_row_cannot_point_into_another_organisation(fresh: Api, owner: Db) -> None:
+    mine, theirs = await fresh.register(), await fresh.register()
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await owner.execute(
             """INSERT INTO activities VALUES ($1, 99, gen_random_uuid(), 'X', $2, NULL, '', '{}',
@@ -150,98 +65,6 @@ async def test_the_server_cannot_read_hashes_or_sessions(runtime: Db) -> None:
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await runtime.execute(statement)
-
-
-# What ends the caller's own session, and has tests that it ends nobody else's; and the stream,
-# which has no end, and a test that it carries nobody else's events.
-NOT_CALLED = {"logout", "logoutAll", "listen"}
-
-
-class TestRoutes:
-    """Organisation B calls every route of the document with A's ids."""
-
-    @staticmethod
-    def operations() -> list[tuple[str, str, dict[str, Any]]]:
-        spec = document(ROUTES, GIVEN)
-        return [
-            (method.upper(), path, operation)
-            for path, item in spec["paths"].items()
-            for method, operation in item.items()
-            if "security" in operation and operation["operationId"] not in NOT_CALLED
-        ]
-
-    async def test_of_another_organisation_see_and_change_nothing(
-        self, fresh: Api, owner: Db
-    ) -> None:
-        theirs = await populated(fresh)
-        mine = await fresh.register("Mallory")
-        member = next(one for one in ok(await theirs.get("/api/users")) if one["role"] == "MEMBER")
-        before = await self.snapshot(owner, theirs)
-        [invite] = ok(await theirs.get("/api/users/invites"))
-        ids = [theirs.organisation["id"], theirs.id]
-        ids += [member["id"], member["customRole"]["id"], invite["id"]]
-        secrets = {*ids, theirs.user["email"], member["email"], invite["email"]}
-        operations = self.operations()
-        assert len(operations) >= 7
-        for method, path, operation in operations:
-            for foreign in ids:
-                answer = await mine.call(
-                    method,
-                    re.sub(r"\{\w+\}", foreign, path),
-                    params={
-                        parameter["name"]: foreign
-                        for parameter in operation.get("parameters", [])
-                        if parameter["in"] == "query" and parameter["name"] == "actor"
-                    },
-                    json=self.body_for(path, foreign) if "requestBody" in operation else None,
-                )
-                assert answer.status_code < 500, (method, path, answer.text)
-                assert answer.status_code != 401, (method, path, answer.text)
-                asked = {foreign} if answer.status_code >= 400 else set()
-                leaked = {secret for secret in secrets - asked if secret in answer.text}
-                assert not leaked, (method, path, answer.text)
-        assert await self.snapshot(owner, theirs) == before
-
-    @staticmethod
-    def body_for(path: str, foreign: str) -> dict[str, Any]:
-        bodies: dict[str, dict[str, Any]] = {
-            "/api/users/invite": {"email": "mallory@example.com"},
-            "/api/users/invites": {"emails": ["eve@example.com"], "customRoleId": foreign},
-            "/api/users/{user_id}": {"customRoleId": foreign},
-            "/api/organisations/subscription": {"plan": "ENTERPRISE"},
-            "/api/organisations/transfer-ownership": {"userId": foreign, "password": PASSWORD},
-            "/api/organisations/roles": {"name": "Mine", "permissions": ["plan:change"]},
-            "/api/organisations/roles/{role_id}": {"name": "Mine now"},
-            "/api/organisations/broadcast": {"message": "hello"},
-            "/api/organisations": {"name": "Mallory's"},
-            "/api/auth/switch": {"organisationId": foreign},
-            "/api/auth/passkeys/{passkey_id}": {"name": "Mallory's"},
-        }
-        return bodies.get(path, {})
-
-    @staticmethod
-    async def snapshot(owner: Db, account: Account) -> list[list[Record]]:
-        organisation = UUID(account.organisation["id"])
-        return [
-            await owner.fetch(f"SELECT * FROM {table} WHERE {key} = $1 ORDER BY 1, 2", organisation)
-            for table, key in (
-                ("organisations", "id"),
-                ("memberships", "organisation_id"),
-                ("invites", "organisation_id"),
-                ("roles", "organisation_id"),
-                ("deletions", "organisation_id"),
-                ("activities", "organisation_id"),
-            )
-        ]
-
-    def test_have_a_guard_or_a_declared_reason_to_be_public(self) -> None:
-        nothing = {name: Provide(lambda: None, sync_to_thread=False) for name in GIVEN}
-        assert (
-            undeclared(
-                Litestar(ROUTES, dependencies=nothing, openapi_config=None, logging_config=None)
-            )
-            == []
-        )
 
 
 class TestEnter:

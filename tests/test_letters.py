@@ -13,8 +13,8 @@ from jinja2 import UndefinedError
 
 from tenantry.mail import Letter, Template
 from tenantry.tenancy.tokens import Tokens, new_nonce
+from tenantry.testing import make_settings
 from tenantry.worker.letters import Letters
-from tests.conftest import make_settings
 from tests.mail import SENDER, SITE, Mail
 
 TIME = datetime(2026, 3, 9, 14, 5, tzinfo=UTC)

@@ -9,8 +9,8 @@ from asyncpg import Connection, Record
 from redis.asyncio import Redis
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.api import Api, connect_socket, eventually, handshake_refused, ok, refused
-from tests.conftest import UNLIMITED, RedisServer, Serve, needs
+from tenantry.testing import Api, Serve, connect_socket, eventually, handshake_refused, ok, refused
+from tests.conftest import UNLIMITED, RedisServer, needs
 from tests.processes import serving
 from tests.test_websocket_protocol import CLOSE, FIN, TEXT, raw
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.api import PASSWORD, Api, connect_socket, ok, unique_email
+from tenantry.testing import PASSWORD, Api, connect_socket, ok, unique_email
 from tests.conftest import UNLIMITED
 from tests.processes import serving
 

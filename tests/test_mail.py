@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from tenantry.mail import Letter, Mail, Template
-from tests.api import PASSWORD, Api, eventually, ok, unique_email
-from tests.conftest import REFRESH_SECRET, Serve, make_settings
+from tenantry.testing import PASSWORD, Api, Serve, eventually, make_settings, ok, unique_email
+from tenantry.testing.servers import REFRESH_SECRET
 from tests.mail import Mailbox, working
 from tests.processes import tenantry
 

@@ -12,8 +12,9 @@ import pytest
 from tenantry.db import embedded, isolation, schema
 from tenantry.db.branches import SchemaError
 from tenantry.migrations import member, reference, tenant_table
-from tests.api import Api, ok
-from tests.conftest import FAST, REFRESH_SECRET, make_settings, of_database, serving
+from tenantry.testing import Api, make_settings, ok, serving
+from tenantry.testing.databases import FAST, of_database
+from tenantry.testing.servers import REFRESH_SECRET
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from asyncpg import Connection, Record
 from uuid_utils.compat import uuid7
 
-from tests.api import PASSWORD, Account, Api, eventually, ok, refused
+from tenantry.testing import PASSWORD, Account, Api, eventually, ok, refused
 
 
 async def founded(account: Account, name: str = "Difference Engines") -> str:

@@ -10,8 +10,7 @@ from asyncpg import Connection, Record
 from websockets.exceptions import ConnectionClosed
 
 from tenantry.db import isolation
-from tests.api import PASSWORD, Account, Api, ok, refused
-from tests.conftest import Serve
+from tenantry.testing import PASSWORD, Account, Api, Serve, ok, refused
 from tests.test_authority import enterprise, with_role
 
 Db: TypeAlias = "Connection[Record]"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.api import Api, ok, refused
+from tenantry.testing import Api, ok, refused
 
 
 async def test_shows_the_organisation_to_every_member(api: Api) -> None:

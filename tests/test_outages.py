@@ -13,8 +13,18 @@ import pytest
 from tenantry.client import listen
 from tenantry.db import embedded, schema
 from tenantry.db.branches import SchemaError
-from tests.api import Account, Api, connect_socket, ok, refused
-from tests.conftest import FAST, REFRESH_SECRET, Serve, make_settings, serving
+from tenantry.testing import (
+    Account,
+    Api,
+    Serve,
+    connect_socket,
+    make_settings,
+    ok,
+    refused,
+    serving,
+)
+from tenantry.testing.databases import FAST
+from tenantry.testing.servers import REFRESH_SECRET
 from tests.events import write_events
 
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.api import PASSWORD, Account, Api, ok, refused
+from tenantry.testing import PASSWORD, Account, Api, ok, refused
 
 TRANSFER = "/api/organisations/transfer-ownership"
 LEAVE = "/api/organisations/leave"

@@ -10,9 +10,8 @@ from structlog.testing import CapturingLogger
 from tenantry.auth import proofs
 from tenantry.auth.relying_party import RelyingParty
 from tenantry.settings import Settings
-from tests.api import PASSWORD, Account, Api, ok, refused
+from tenantry.testing import PASSWORD, Account, Api, Serve, ok, refused
 from tests.authenticators import ORIGIN, Authenticator, to_text, with_app, with_passkey
-from tests.conftest import Serve
 from tests.test_second_factor import (
     Db,
     first_step,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import CDPSession, Page
 
-from tests.api import PASSWORD, registration
+from tenantry.testing import PASSWORD, registration
 from tests.conftest import UNLIMITED, needs
 from tests.processes import Served, serving
 

@@ -8,7 +8,7 @@ import pytest
 from pwdlib.hashers.bcrypt import BcryptHasher
 
 from tenantry.passwords import COMMON
-from tests.api import PASSWORD, Account, Api, ok, refused, registration, unique_email
+from tenantry.testing import PASSWORD, Account, Api, ok, refused, registration, unique_email
 from tests.mail import Mailbox
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

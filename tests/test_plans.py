@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from tenantry.tenancy.plans import Entitlement, Period, PlansError, load
-from tests.api import Api, ok, refused
-from tests.conftest import Serve
+from tenantry.testing import Api, Serve, ok, refused
 from tests.processes import tenantry
 
 PLANS = """

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from tenantry.db import isolation
-from tests.api import PASSWORD, Account, Api, ok, refused, unique_email
+from tenantry.testing import PASSWORD, Account, Api, ok, refused, unique_email
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

@@ -15,11 +15,10 @@ from tenantry.organisations.organisation import ORGANISATION
 from tenantry.organisations.roles import ALL_ROLES
 from tenantry.realtime.reading import EVENTS_AFTER
 from tenantry.tenancy.authority import MEMBERSHIP, OTHER_OWNERS
+from tenantry.testing import Account, Api, Serve, ok
 from tenantry.users.inviting import INVITED_AMONG, MEMBERS_AMONG, RESERVED, SENT_LATELY
 from tenantry.users.members import MEMBERS
 from tenantry.users.open_invites import LAST, OPEN_INVITES
-from tests.api import Account, Api, ok
-from tests.conftest import Serve
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

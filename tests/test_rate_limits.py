@@ -12,8 +12,8 @@ from websockets.exceptions import InvalidStatus
 from tenantry.ratelimit import RateLimiter, client_key
 from tenantry.server import listening
 from tenantry.settings import Settings
-from tests.api import Api, connect_socket, refused, unique_email
-from tests.conftest import RedisServer, Serve, needs
+from tenantry.testing import Api, Serve, connect_socket, refused, unique_email
+from tests.conftest import RedisServer, needs
 
 
 class TestGlobal:

@@ -5,8 +5,7 @@ import json
 
 from asyncpg import Connection, Record
 
-from tests.api import Api, connect_socket, eventually, handshake_refused, ok
-from tests.conftest import Serve
+from tenantry.testing import Api, Serve, connect_socket, eventually, handshake_refused, ok
 from tests.events import write_events, write_quietly
 
 

@@ -7,9 +7,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from tests.api import PASSWORD, Account, Api, eventually, ok, refused, unique_email
+from tenantry.testing import PASSWORD, Account, Api, Serve, eventually, ok, refused, unique_email
 from tests.authenticators import with_app
-from tests.conftest import Serve
 from tests.mail import Mailbox
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api import Account, Api, ok, refused
+from tenantry.testing import Account, Api, ok, refused
 from tests.test_authority import enterprise, with_role
 
 ROLES = "/api/organisations/roles"

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api import registration
+from tenantry.testing import registration
 from tests.conftest import UNLIMITED
 from tests.processes import serving
 

@@ -9,9 +9,9 @@ import pytest
 
 from tenantry.auth.codes import step_of
 from tenantry.auth.vault import Vault, VaultError
-from tests.api import PASSWORD, Account, Api, ok, refused, unique_email
+from tenantry.testing import PASSWORD, Account, Api, Serve, ok, refused, unique_email
+from tenantry.testing.servers import REFRESH_SECRET
 from tests.authenticators import App, with_app, with_passkey
-from tests.conftest import REFRESH_SECRET, Serve
 from tests.mail import Mailbox
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenantry.realtime import events
-from tests.api import Account, Api, eventually, handshake_refused, ok, refused
-from tests.conftest import Serve
+from tenantry.testing import Account, Api, Serve, eventually, handshake_refused, ok, refused
 from tests.events import write_events
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tenantry.db import isolation
 from tenantry.migrations import member, reference, tenant_table
-from tests.api import Account, Api, ok
+from tenantry.testing import Account, Api, ok
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

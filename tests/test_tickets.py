@@ -6,8 +6,7 @@ import json
 from asyncpg import Connection, Record
 from websockets.exceptions import InvalidStatus
 
-from tests.api import Api, connect_socket, handshake_refused, ok
-from tests.conftest import Serve
+from tenantry.testing import Api, Serve, connect_socket, handshake_refused, ok
 
 
 async def test_opens_one_socket(api: Api) -> None:

@@ -7,7 +7,7 @@ import pytest
 from asyncpg import Connection, Record
 from uuid_utils.compat import uuid7
 
-from tests.api import PASSWORD, Account, Api, ok, refused, unique_email
+from tenantry.testing import PASSWORD, Account, Api, ok, refused, unique_email
 
 
 class TestMembers:

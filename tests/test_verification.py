@@ -5,8 +5,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from tests.api import PASSWORD, Account, Api, ok, refused, unique_email
-from tests.conftest import Serve
+from tenantry.testing import PASSWORD, Account, Api, Serve, ok, refused, unique_email
 from tests.mail import Mailbox
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

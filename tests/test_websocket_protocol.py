@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tenantry.realtime import heartbeat
-from tests.api import PATIENCE, Account, Api, eventually
-from tests.conftest import Serve
+from tenantry.testing import PATIENCE, Account, Api, Serve, eventually
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 FIN = 0x80

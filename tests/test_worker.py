@@ -24,11 +24,12 @@ from pgqueuer import AsyncpgDriver
 from pgqueuer.adapters.persistence.schema_ddl import render_install
 
 from tenantry.mail import Letter, Template
+from tenantry.testing import make_settings, registration, unique_email
+from tenantry.testing.servers import REFRESH_SECRET, SECRET
 from tenantry.worker.delivery import delivery, starts_tls
 from tenantry.worker.letters import Letters
 from tenantry.worker.queue import SETTINGS, queries
-from tests.api import registration, unique_email
-from tests.conftest import REFRESH_SECRET, SECRET, UNLIMITED, make_settings
+from tests.conftest import UNLIMITED
 from tests.mail import Mailbox
 from tests.processes import (
     TENANTRY,

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
-from tests.api import PASSWORD, Account, Api, ok
+from tenantry.testing import PASSWORD, Account, Api, ok
 
 TOKEN = "a-token-of-43-characters-as-mails-have-them"
 

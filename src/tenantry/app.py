@@ -114,7 +114,13 @@ def _routes(features: Sequence[Feature]) -> list[ControllerRouterHandler]:
     return [*ROUTES, *(route for feature in features for route in feature.routes)]
 
 
-def create_app(config: Settings, features: Sequence[Feature] = ()) -> asgi.App:
+class Server(Edge):
+    """The edge, with the application behind it, whose routes `tenantry.testing` attacks."""
+
+    litestar: Litestar
+
+
+def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
     """The whole server as one ASGI application. Its lifespan opens and closes everything.
 
     Raises:
@@ -203,7 +209,9 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> asgi.App:
         app = gateway if scope["type"] == "websocket" else cast(asgi.App, application)
         await app(scope, receive, send)
 
-    return Edge(by_kind, settings=config, database=database, limiter=limiter)
+    server = Server(by_kind, settings=config, database=database, limiter=limiter)
+    server.litestar = application
+    return server
 
 
 def from_environment() -> asgi.App:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from projects import feature
-from tenantry.testing import Account, ok
 
 from tenantry import Feature
+from tenantry.testing import Account, ok
 
 pytest_plugins = ["tenantry.testing"]
 
