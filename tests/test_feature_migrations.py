@@ -186,7 +186,7 @@ class TestAreRun:
                 for _ in range(3)
             ]
             async with asyncio.timeout(60):  # of three processes to start
-                while await owner.fetchval(WAITING) < len(nodes):
+                while await owner.fetchval(WAITING) < len(nodes):  # noqa: ASYNC110
                     await asyncio.sleep(0)
             await owner.execute("SELECT pg_advisory_unlock($1)", migrate.ADVISORY_LOCK)
         assert len({node.result() for node in nodes}) == 1
