@@ -192,7 +192,7 @@ def test_try_the_stream_lose_the_connection_and_resume(server: Served, page: Pag
     expect(page.locator("#log")).to_contain_text("from the page")
 
     page.get_by_role("button", name="Lose the connection").click()
-    expect(page.get_by_role("status")).to_contain_text("Connecting again")
+    expect(page.locator("#log")).to_contain_text("The connection was dropped")
     broadcast("while away")
     expect(page.get_by_role("status")).to_have_text("Connected.")
     broadcast("back again")

@@ -32,8 +32,8 @@ class TestDefining:
         owner = await api.register()
         await owner.change_plan(plan)
         answer = await owner.post(ROLES, name="Billing", permissions=["plan:change"])
-        message = f"Custom roles need the ENTERPRISE plan, and this is the {plan} plan"
-        refused(answer, 403, message, "ENTERPRISE_PLAN_REQUIRED")
+        message = f"The {plan} plan has no custom roles; change to ENTERPRISE"
+        refused(answer, 403, message, "NOT_IN_PLAN")
 
     async def test_is_told_to_everybody(self, api: Api) -> None:
         owner = await enterprise(api)
