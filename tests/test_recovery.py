@@ -141,6 +141,7 @@ class TestReset:
         account = await registered(mail_api, mailbox)
         _, codes = await with_app(account)
         email = account.user["email"]
+        await mailbox.mail_to(email)  # of the app
         login = {"email": email, "password": PASSWORD}
         begun = ok(await mail_api.post("/api/auth/login", **login))["secondFactor"]["token"]
         ok(await reset(mail_api, await link_for(mail_api, mailbox, account)))
