@@ -22,11 +22,14 @@ from tenantry import (
     Reply,
     Role,
     Router,
+    Settings,
     Tenant,
     allowed,
     any_member,
     row_of,
 )
+from tenantry.feature import product_of
+from tenantry.tenancy.plans import PlansError
 from tenantry.testing import Account, Api, Serve, ok, refused
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -52,6 +55,7 @@ exports = "2/day"
 seats = 10
 notes = "unlimited"
 exports = "unlimited"
+custom_roles = true
 [NONE]
 seats = 10
 notes = false
@@ -139,6 +143,7 @@ NOTES = Feature(
     ],
     events=[NoteWritten],
     permissions={"notes:write": Role.MEMBER, "notes:purge": Role.ADMIN},
+    entitlements=["notes", "exports"],
 )
 
 
@@ -168,11 +173,9 @@ class TestPermissions:
         refused(await member.call("DELETE", "/api/notes"), 403, code="FORBIDDEN")
         ok(await admin.call("DELETE", "/api/notes"))
 
-    async def test_can_be_given_to_custom_roles(self, serve: Serve, owner: Db) -> None:
-        await owner.execute(TABLE)
-        api = await serve(NOTES)
+    async def test_can_be_given_to_custom_roles(self, api: Api) -> None:
         admin = await api.register()
-        ok(await admin.change_plan("ENTERPRISE"))
+        ok(await admin.change_plan("PRO"))
         body = {"name": "Cleaner", "permissions": ["notes:purge"]}
         role = ok(await admin.post("/api/organisations/roles", **body), 201)
         member = await admin.add()
@@ -231,6 +234,11 @@ class TestPlanLimits:
         ok(await other.post("/api/notes/export"), 201)
         await owner.execute("UPDATE usage SET period = period - interval '1 day'")
         ok(await admin.post("/api/notes/export"), 201)
+
+
+def test_entitlements_must_stand_in_every_plan() -> None:
+    with pytest.raises(PlansError, match="notes needs every plan to say exports"):
+        product_of(Settings(), [NOTES])
 
 
 class TestErrors:

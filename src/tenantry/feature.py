@@ -32,13 +32,15 @@ GROUP = "tenantry.features"
 @dataclass(frozen=True, kw_only=True)
 class Feature:
     """`events` are the kinds that it records; `permissions` the lowest role that has each by
-    itself; `migrations` the folder of its own Alembic branch, which is labelled `name`.
+    itself; `entitlements` what it requires or uses of a plan, which every plan must say;
+    `migrations` the folder of its own Alembic branch, which is labelled `name`.
     """
 
     name: str
     routes: Sequence[ControllerRouterHandler] = ()
     events: Sequence[type[Event]] = ()
     permissions: Mapping[str, Role] = field(default_factory=dict)
+    entitlements: Sequence[str] = ()
     migrations: Path | None = None
 
 
@@ -46,11 +48,21 @@ def product_of(settings: Settings, features: Sequence[Feature]) -> Product:
     """What plans, permissions and events there are with these features.
 
     Raises:
-        PlansError: the plans cannot be read.
+        PlansError: the plans cannot be read, or do not say what a feature needs.
     """
+    offered = plans.load(settings.plans or plans.OURS)
+    problems = [
+        f"The feature {feature.name} needs every plan to say {name}, and {offered.first.name} does "
+        "not: add it to each plan of TENANTRY_PLANS."
+        for feature in features
+        for name in feature.entitlements
+        if name not in offered.entitlements
+    ]
+    if problems:
+        raise plans.PlansError(problems)
     permissions = {name: role for one in features for name, role in one.permissions.items()}
     events = [event for feature in features for event in feature.events]
-    return product(plans.load(settings.plans or plans.OURS), Permissions(permissions), events)
+    return product(offered, Permissions(permissions), events)
 
 
 def migrations_of(features: Sequence[Feature]) -> dict[str, Path]:

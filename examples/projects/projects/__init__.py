@@ -258,5 +258,6 @@ feature = Feature(
     ],
     events=[ProjectCreated, TaskCreated, TaskDone, CommentWritten],
     permissions={"projects:manage": Role.ADMIN, "projects:write": Role.MEMBER},
+    entitlements=["projects"],
     migrations=Path(__file__).parent / "migrations",
 )
