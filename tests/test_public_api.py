@@ -14,6 +14,7 @@ PUBLIC = {
     "Settings",
     # in a handler
     "Tenant",
+    "TenantScope",
     "Person",
     "row_of",
     "Router",

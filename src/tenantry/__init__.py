@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tenantry.tenancy.permissions import Role as Role
     from tenantry.tenancy.person import Person as Person
     from tenantry.tenancy.tenant import Tenant as Tenant
+    from tenantry.tenancy.tenant import TenantScope as TenantScope
     from tenantry.tenancy.tenant import row_of as row_of
 
 _HOMES = {
@@ -60,7 +61,7 @@ _HOMES = {
     "tenantry.tenancy.guards": ("allowed", "any_member", "signed_in"),
     "tenantry.tenancy.permissions": ("Permission", "Role"),
     "tenantry.tenancy.person": ("Person",),
-    "tenantry.tenancy.tenant": ("Tenant", "row_of"),
+    "tenantry.tenancy.tenant": ("Tenant", "TenantScope", "row_of"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

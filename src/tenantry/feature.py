@@ -6,6 +6,7 @@
         events=[ProjectCreated],
         permissions={"projects:manage": Role.ADMIN, "projects:write": Role.MEMBER},
         migrations=Path(__file__).parent / "migrations",
+        jobs={"projects.digest": send_digest},
     )
 
 Its tables are isolated as the core's are, its routes guarded, limited and documented, and its
@@ -13,11 +14,14 @@ events stand in the feed and on the sockets. An installed package brings its fea
 point of the group `tenantry.features`; `create_app` is given them, or others, as a list.
 """
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any, TypeAlias, get_type_hints
 
+import msgspec
 from litestar.types import ControllerRouterHandler
 
 from tenantry.events import Event
@@ -25,8 +29,12 @@ from tenantry.settings import Settings
 from tenantry.tenancy import plans
 from tenantry.tenancy.permissions import Permissions, Role
 from tenantry.tenancy.product import Product, product
+from tenantry.tenancy.tenant import TenantScope
 
 GROUP = "tenantry.features"
+
+# What a job does in one organisation: the second parameter's type is what it is enqueued with.
+JobHandler: TypeAlias = Callable[[TenantScope, Any], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +42,14 @@ class Feature:
     """`events` are the kinds that it records; `permissions` the lowest role that has each by
     itself; `entitlements` what it requires or uses of a plan, which every plan must say;
     `migrations` the folder of its own Alembic branch, which is labelled `name`.
+
+    `jobs` are what the worker does for it, by names that begin with the feature's:
+
+        async def send_digest(tenant: TenantScope, payload: Digest) -> None: ...
+
+    with a msgspec.Struct as payload, which `tenant.enqueue("projects.digest", Digest(…))` puts
+    into the queue. A job is done at least once, so it must do no harm twice. Those of an older
+    version may still be in the queue: a new field of the payload has a default.
     """
 
     name: str
@@ -42,10 +58,42 @@ class Feature:
     permissions: Mapping[str, Role] = field(default_factory=dict)
     entitlements: Sequence[str] = ()
     migrations: Path | None = None
+    jobs: Mapping[str, JobHandler] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, handle in self.jobs.items():
+            if not name.startswith(f"{self.name}."):
+                raise ValueError(f"The job {name} must be called {self.name}.something.")
+            payload_of(handle)
+
+
+def payload_of(handle: JobHandler) -> type[msgspec.Struct]:
+    """What a job is given beside its organisation.
+
+    Raises:
+        TypeError: it is not a coroutine function that takes such two.
+    """
+    parameters = list(inspect.signature(handle).parameters)
+    payload = get_type_hints(handle).get(parameters[1]) if len(parameters) == 2 else None
+    if not (
+        inspect.iscoroutinefunction(handle)
+        and isinstance(payload, type)
+        and issubclass(payload, msgspec.Struct)
+    ):
+        raise TypeError(
+            f"The job {handle.__qualname__} must be `async def` with two parameters: the "
+            "TenantScope, and a payload that is annotated with a msgspec.Struct."
+        )
+    return payload
+
+
+def jobs_of(features: Sequence[Feature]) -> dict[str, JobHandler]:
+    """Their jobs, by name."""
+    return {name: handle for feature in features for name, handle in feature.jobs.items()}
 
 
 def product_of(settings: Settings, features: Sequence[Feature]) -> Product:
-    """What plans, permissions and events there are with these features.
+    """What plans, permissions, events and jobs there are with these features.
 
     Raises:
         PlansError: the plans cannot be read, or do not say what a feature needs.
@@ -62,7 +110,8 @@ def product_of(settings: Settings, features: Sequence[Feature]) -> Product:
         raise plans.PlansError(problems)
     permissions = {name: role for one in features for name, role in one.permissions.items()}
     events = [event for feature in features for event in feature.events]
-    return product(offered, Permissions(permissions), events)
+    jobs = {name: payload_of(handle) for name, handle in jobs_of(features).items()}
+    return product(offered, Permissions(permissions), events, jobs)
 
 
 def migrations_of(features: Sequence[Feature]) -> dict[str, Path]:

@@ -74,7 +74,7 @@ async def record(
     event: Event,
     message: str,
     *,
-    actor: UUID,
+    actor: UUID | None,
     target: UUID | None = None,
 ) -> int:
     """Write an activity of the entered organisation in this transaction; gives its seq.

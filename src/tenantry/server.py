@@ -21,7 +21,7 @@ from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 
 from tenantry.db import embedded, schema
-from tenantry.feature import installed, migrations_of, product_of
+from tenantry.feature import installed, jobs_of, migrations_of, product_of
 from tenantry.mail import Mail
 from tenantry.protocols import BoundedHttpProtocol
 from tenantry.realtime.websocket import WebSocketProtocol
@@ -116,12 +116,13 @@ def serve(settings: Settings, host: str, say: Callable[[str], None]) -> None:
 def _worker(
     ready: Settings, url: str | None, say: Callable[[str], None]
 ) -> AbstractContextManager[object]:
+    jobs = bool(jobs_of(installed()))
     if url:
-        return Worker(url, say)
-    if Mail(ready).sends:
+        return Worker(url, ready.database_url if jobs else None, say)
+    if Mail(ready).sends or jobs:
         say(
             "DATABASE_URL is not the owner's, so no worker is started: "
-            "mail waits in the queue for `tenantry work`."
+            f"mail{' and jobs wait' if jobs else ' waits'} in the queue for `tenantry work`."
         )
     return nullcontext()
 

@@ -157,6 +157,13 @@ class Settings:
         "the PostgreSQL database (15 or newer); unset, an embedded one under TENANTRY_DATA",
         secret=True,
     )
+    runtime_database_url: str | None = _variable(
+        "RUNTIME_DATABASE_URL",
+        None,
+        _url("postgresql", "postgres"),
+        "for `tenantry work`, where features have jobs: the database as a role in tenantry_runtime",
+        secret=True,
+    )
     redis_url: str | None = _variable(
         "REDIS_URL",
         None,

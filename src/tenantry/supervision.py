@@ -9,9 +9,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+RUNTIME_URL = "RUNTIME_DATABASE_URL"
 WORKER = [sys.executable, "-m", "tenantry.worker"]
-# The worker derives links' tokens, and signs in nobody.
-NOT_THE_WORKERS = "JWT_ACCESS_SECRET"
+# The worker derives links' tokens, and signs in nobody; and it reaches tenants' tables only where
+# there are jobs that need it.
+NOT_THE_WORKERS = {"JWT_ACCESS_SECRET", RUNTIME_URL}
 HEAD_START = 1.0  # seconds that the server has the processors for itself, to be ready sooner
 PATIENCE = 10  # seconds that jobs under way are given to end
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds before a worker that ended is started again
@@ -23,9 +25,14 @@ class Worker:
     It watches its standard input, a pipe that closes even when this process is killed.
     """
 
-    def __init__(self, database_url: str, say: Callable[[str], None]) -> None:
-        kept = {name: value for name, value in os.environ.items() if name != NOT_THE_WORKERS}
+    def __init__(
+        self, database_url: str, runtime_url: str | None, say: Callable[[str], None]
+    ) -> None:
+        """`runtime_url` is for the jobs of features, where there are any."""
+        kept = {name: value for name, value in os.environ.items() if name not in NOT_THE_WORKERS}
         self._environment = {**kept, "DATABASE_URL": database_url}
+        if runtime_url:
+            self._environment[RUNTIME_URL] = runtime_url
         self._say = say
         self._stopping = threading.Event()
         self._lock = threading.Lock()

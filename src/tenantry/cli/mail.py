@@ -1,6 +1,7 @@
 """tenantry mail"""
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tenantry.cli.console import data_option, load, out, plain_failures
 from tenantry.db import schema
 from tenantry.db.embedded import owner_of
 from tenantry.db.pool import DriverConnection
-from tenantry.mail import Letter
+from tenantry.mail import SEND_MAIL, Letter
 from tenantry.worker.queue import queries
 
 COUNTS = """
@@ -42,6 +43,8 @@ SHOWN = 100
 def command(retry: bool, data: Path | None) -> None:
     """Show the mail that waits, and the mail that is dead: tried for a day, or refused for good.
 
+    And so the jobs of features, by their names.
+
     DATABASE_URL must be the owner's.
     """
     with plain_failures():
@@ -61,7 +64,7 @@ async def _show(url: str, *, retry: bool) -> None:
         await connection.close()
     assert counts is not None
     if jobs:
-        table = Table("", "to", "mail", "since", "tries", "last error")
+        table = Table("", "to", "mail or job", "since", "tries", "last error")
         for job in jobs:
             table.add_row(*_cells(job))
         out.print(table)
@@ -77,11 +80,11 @@ async def _requeue(connection: DriverConnection) -> int:
 
 
 def _cells(job: Record) -> tuple[str, ...]:
-    try:
-        letter = msgspec.json.decode(job["payload"], type=Letter)
-        to, mail = letter.to, str(letter.template)
-    except msgspec.DecodeError:  # a job that only ends in a mail
-        to, mail = "", job["entrypoint"]
+    to, mail = "", job["entrypoint"]
+    if mail == SEND_MAIL:
+        with suppress(msgspec.DecodeError):  # it is shown as it is
+            letter = msgspec.json.decode(job["payload"] or b"", type=Letter)
+            to, mail = letter.to, str(letter.template)
     created: datetime = job["created"]
     return (
         "[red]✗ dead[/]" if job["dead"] else "waits",

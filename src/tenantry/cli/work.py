@@ -8,7 +8,7 @@ import rich_click as click
 from tenantry import logs
 from tenantry.cli.console import data_option, load, plain_failures, say
 from tenantry.db import schema
-from tenantry.feature import installed, migrations_of
+from tenantry.feature import installed, jobs_of, migrations_of
 from tenantry.server import with_secrets
 from tenantry.settings import SettingsError
 from tenantry.worker.process import run
@@ -20,7 +20,8 @@ def command(data: Path | None) -> None:
     """Send mail and do what else the queue holds, where `serve` does not.
 
     `serve` starts a worker by itself, unless it is kept from the owner's DATABASE_URL. Then
-    DATABASE_URL, here, is that of a role in tenantry_worker; the other settings are as there.
+    DATABASE_URL, here, is that of a role in tenantry_worker, and where features have jobs,
+    RUNTIME_DATABASE_URL that of a role in tenantry_runtime; the other settings are as there.
     """
     with plain_failures():
         settings = with_secrets(load(data=data))
@@ -28,7 +29,16 @@ def command(data: Path | None) -> None:
             raise SettingsError(
                 ["DATABASE_URL is not set; with the embedded database, `serve` does the work."]
             )
-        asyncio.run(schema.require_worker(settings.database_url, migrations_of(installed())))
+        features = installed()
+        asyncio.run(schema.require_worker(settings.database_url, migrations_of(features)))
+        if jobs := jobs_of(features):
+            if settings.runtime_database_url is None:
+                names = ", ".join(sorted(jobs))
+                problem = (
+                    f"RUNTIME_DATABASE_URL is not set, and the jobs of features need it: {names}."
+                )
+                raise SettingsError([problem])
+            asyncio.run(schema.require_runtime(settings.runtime_database_url))
     say("Working …")
     logs.configure()
     run(settings, child=False)

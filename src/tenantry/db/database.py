@@ -51,6 +51,7 @@ SELECT user_id, session_id, organisation_id, role, owner, permissions, last_seq,
   FROM tenantry.enter_by_ticket($1)
 """
 ENTER_PERSON = "SELECT second_factor FROM tenantry.enter_person($1, $2)"
+ENTER_JOB = "SELECT last_seq FROM tenantry.enter_job($1)"
 ENTER_NOWHERE = "SELECT set_config('tenantry.organisation_id', '', false)"
 
 
@@ -60,7 +61,7 @@ def unreachable(error: BaseException) -> bool:
 
 
 class Database:
-    """The connections of one process, given out in two scopes: `enter` … `release`, `system`."""
+    """The connections of one process, given out in scopes: `enter` … `release`, `job`, `system`."""
 
     def __init__(
         self,
@@ -99,6 +100,21 @@ class Database:
     async def enter_person(self, user: UUID, session: UUID) -> tuple[Connection, Record] | None:
         """A connection for somebody signed in, entered nowhere; None: the session is over."""
         return await self._pass("second_factor", ENTER_PERSON, user, session)
+
+    @asynccontextmanager
+    async def job(self, organisation: UUID) -> AsyncIterator[tuple[Connection, int] | None]:
+        """A connection entered into the organisation for a job, and the last seq; None: deleted."""
+        entered = await self._pass("last_seq", ENTER_JOB, organisation)
+        if entered is None:
+            yield None
+            return
+        connection, found = entered
+        broken = True
+        try:
+            yield connection, found["last_seq"]
+            broken = False
+        finally:
+            self.release(connection, broken=broken)
 
     async def _entered(self, door: str, *arguments: object) -> tuple[Connection, Record] | None:
         entered = await self._pass("role", door, *arguments)

@@ -35,11 +35,11 @@ REFUSALS = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatal
 PATIENCE = 30.0  # seconds that a database may take to start
 
 
-IS_WORKER = """
-SELECT EXISTS (SELECT FROM pg_roles AS me, pg_roles AS worker
+WORKS_AS = """
+SELECT EXISTS (SELECT FROM pg_roles AS me, pg_roles AS role
                 WHERE me.rolname = current_user AND NOT me.rolsuper
-                  AND worker.rolname = 'tenantry_worker'
-                  AND pg_has_role(me.oid, worker.oid, 'USAGE'))
+                  AND role.rolname = $1
+                  AND pg_has_role(me.oid, role.oid, 'USAGE'))
 """
 
 
@@ -94,7 +94,7 @@ async def require_worker(url: str, features: Folders = NO_FEATURES) -> None:
     """Check that the URL is a worker's, on this version's schema. Raises `SchemaError`."""
     connection = await connect(url)
     try:
-        if not await connection.fetchval(IS_WORKER):
+        if not await connection.fetchval(WORKS_AS, "tenantry_worker"):
             raise SchemaError(
                 "DATABASE_URL must be that of a worker's role, which has rights on the queue only. "
                 "Make one: CREATE ROLE … LOGIN PASSWORD '…' IN ROLE tenantry_worker."
@@ -103,6 +103,19 @@ async def require_worker(url: str, features: Folders = NO_FEATURES) -> None:
     finally:
         await connection.close()
     _refuse(stands)
+
+
+async def require_runtime(url: str) -> None:
+    """Check that the URL is one that a server works with. Raises `SchemaError`."""
+    connection = await connect(url, variable="RUNTIME_DATABASE_URL")
+    try:
+        if not await connection.fetchval(WORKS_AS, "tenantry_runtime"):
+            raise SchemaError(
+                "RUNTIME_DATABASE_URL must be that of a role that servers work as. "
+                "Make one: CREATE ROLE … LOGIN PASSWORD '…' IN ROLE tenantry_runtime."
+            )
+    finally:
+        await connection.close()
 
 
 async def bring_up_to_date(
@@ -181,7 +194,11 @@ async def migrate(owner_url: str, features: Folders = NO_FEATURES, *, sql: bool 
 
 
 async def connect(
-    url: str, *, say: Callable[[str], None] | None = None, patience: float = 0
+    url: str,
+    *,
+    say: Callable[[str], None] | None = None,
+    patience: float = 0,
+    variable: str = "DATABASE_URL",
 ) -> DriverConnection:
     """Connect to a database that may still be starting. Raises `SchemaError`."""
     deadline = asyncio.get_running_loop().time() + patience
@@ -189,13 +206,13 @@ async def connect(
         try:
             return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
         except ValueError as error:
-            raise SchemaError(f"DATABASE_URL cannot be read: {error}.") from error
+            raise SchemaError(f"{variable} cannot be read: {error}.") from error
         except Exception as error:
             if not unreachable(error):
                 raise
             if isinstance(error, REFUSALS) or asyncio.get_running_loop().time() > deadline:
                 raise SchemaError(
-                    f"The database of DATABASE_URL cannot be reached: {error}. "
+                    f"The database of {variable} cannot be reached: {error}. "
                     "Check that it runs, and the host, name and password in the URL."
                 ) from error
             if say:

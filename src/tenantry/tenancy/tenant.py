@@ -1,9 +1,10 @@
-"""Tenant: a person in an organisation, on a connection that sees this organisation only."""
+"""An organisation, on a connection that sees this one only; and a person in it, where one asks."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
+import msgspec
 from asyncpg import Record
 from asyncpg.transaction import Transaction
 
@@ -14,47 +15,24 @@ from tenantry.tenancy import entitlements
 from tenantry.tenancy.product import Product
 from tenantry.tenancy.seats import Seats, lock_seats
 
+ENQUEUE = "SELECT tenantry.enqueue_job($1, $2)"
+
 T = TypeVar("T")
 
 
-class Tenant:
-    """What a handler works with. `role`, `owner`, `permissions` and `last_seq` are what `enter`
-    found.
+class TenantScope:
+    """What a job works with: an organisation that nobody asks in. A `Tenant` is one too, so what
+    takes a `TenantScope` serves handlers and jobs.
     """
 
-    __slots__ = (
-        "connection",
-        "last_seq",
-        "organisation_id",
-        "owner",
-        "permissions",
-        "product",
-        "role",
-        "session_id",
-        "user_id",
-    )
+    __slots__ = ("connection", "last_seq", "organisation_id", "product")
 
     def __init__(
-        self,
-        connection: Connection,
-        product: Product,
-        *,
-        organisation_id: UUID,
-        user_id: UUID,
-        session_id: UUID,
-        role: str,
-        owner: bool,
-        custom_permissions: list[str] | None,
-        last_seq: int,
+        self, connection: Connection, product: Product, *, organisation_id: UUID, last_seq: int
     ) -> None:
         self.connection = connection
         self.product = product
         self.organisation_id = organisation_id
-        self.user_id = user_id
-        self.session_id = session_id
-        self.role = role
-        self.owner = owner
-        self.permissions = product.permissions.of(role, owner=owner, custom=custom_permissions)
         self.last_seq = last_seq
 
     async def fetch(self, make: Callable[[Record], T], sql: str, *args: Any) -> list[T]:
@@ -89,13 +67,56 @@ class Tenant:
         plan = (await self.lock_seats()).plan
         await entitlements.use(self.connection, self.organisation_id, plan, name, amount)
 
-    async def record(
+    async def enqueue(self, name: str, payload: msgspec.Struct) -> None:
+        """A job of a feature, for the worker to do in this organisation once this transaction has
+        committed; rolled back, it is never done.
+
+        It is done at least once: again, for a day, while it fails, and again where a worker was
+        killed. So it must do no harm twice.
+
+        Raises:
+            KeyError: no feature has a job of this name.
+            TypeError: it takes another payload.
+        """
+        if name not in self.product.jobs:
+            raise KeyError(f"no feature has the job {name}; name it in the `jobs` of one")
+        if type(payload) is not self.product.jobs[name]:
+            raise TypeError(f"the job {name} takes a {self.product.jobs[name].__name__}")
+        await self.execute(ENQUEUE, name, msgspec.json.encode(payload))
+
+    async def record(self, event: Event, message: str, *, target: UUID | None = None) -> int:
+        """See `feed.record`; a job is nobody, so the actor is null."""
+        return await feed.record(self.connection, event, message, actor=None, target=target)
+
+
+class Tenant(TenantScope):
+    """What a handler works with: whoever asks, in the organisation. `role`, `owner`, `permissions`
+    and `last_seq` are what `enter` found.
+    """
+
+    __slots__ = ("owner", "permissions", "role", "session_id", "user_id")
+
+    def __init__(
         self,
-        event: Event,
-        message: str,
+        connection: Connection,
+        product: Product,
         *,
-        target: UUID | None = None,
-    ) -> int:
+        organisation_id: UUID,
+        user_id: UUID,
+        session_id: UUID,
+        role: str,
+        owner: bool,
+        custom_permissions: list[str] | None,
+        last_seq: int,
+    ) -> None:
+        super().__init__(connection, product, organisation_id=organisation_id, last_seq=last_seq)
+        self.user_id = user_id
+        self.session_id = session_id
+        self.role = role
+        self.owner = owner
+        self.permissions = product.permissions.of(role, owner=owner, custom=custom_permissions)
+
+    async def record(self, event: Event, message: str, *, target: UUID | None = None) -> int:
         """See `feed.record`; the actor is the one asking."""
         return await feed.record(self.connection, event, message, actor=self.user_id, target=target)
 

@@ -48,14 +48,14 @@ class Work:
 
 
 async def send_mail(work: Work, job: Job) -> None:
-    letter = _payload(job, Letter)
+    letter = payload_as(Letter, job)
     message = work.letters.write(letter, f"{job.id}.{job.created.timestamp():.0f}")
     await work.deliver(message, letter.to)
 
 
 async def reset_password(work: Work, job: Job) -> None:
     """Mail a link, if there is an account. Here, so that the request for it tells nothing."""
-    asked = _payload(job, PasswordReset)
+    asked = payload_as(PasswordReset, job)
     nonce = new_nonce()
     secret = work.settings.jwt_refresh_secret.encode()
     hashed = token_hash(derived_token(secret, Action.RESET_PASSWORD, nonce))
@@ -74,7 +74,7 @@ async def reset_password(work: Work, job: Job) -> None:
 
 async def warn_of_attempts(work: Work, job: Job) -> None:
     """Tell the owner, if there is an account. Here, so that the wrong guess tells nothing."""
-    seen = _payload(job, AttemptsWarning)
+    seen = payload_as(AttemptsWarning, job)
     async with work.database.system() as connection, connection.transaction():
         found = await connection.fetchrow(ACCOUNT_OF, seen.email)
         if found is not None and found["email"] is not None:
@@ -88,7 +88,8 @@ async def warn_of_attempts(work: Work, job: Job) -> None:
             )
 
 
-def _payload(job: Job, type_: type[T]) -> T:
+def payload_as(type_: type[T], job: Job) -> T:
+    """What the job is given. Raises `Permanent`."""
     try:
         return msgspec.json.decode(job.payload or b"", type=type_)
     except msgspec.DecodeError as error:

@@ -21,6 +21,7 @@ class Retrying(DatabaseRetryEntrypointExecutor):
     max_attempts: int = 32
     initial_delay: timedelta = timedelta(seconds=10)
     max_delay: timedelta = timedelta(hours=1)
+    traceback: bool = False  # is logged with each failure: of what is not Tenantry's own code
 
     async def execute(self, job: Job, context: Context) -> None:
         try:
@@ -35,6 +36,7 @@ class Retrying(DatabaseRetryEntrypointExecutor):
                 of=job.entrypoint,
                 error=retry.reason,
                 seconds=retry.delay.total_seconds(),
+                exc_info=retry.__cause__ if self.traceback else None,
             )
             raise
         except Exception:
