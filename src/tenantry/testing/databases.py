@@ -1,6 +1,7 @@
 """Real databases: a PostgreSQL a run, a template that is migrated once, and clones of it."""
 
 import hashlib
+import os
 import secrets
 import shutil
 import tempfile
@@ -16,6 +17,10 @@ from tenantry.feature import Feature, migrations_of
 # Nothing that a test keeps outlives the run.
 FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_wal_size = 4GB\n"
 
+# Linux keeps it in memory; containers often have 64 MiB of it, which is not enough.
+MEMORY = Path("/dev/shm")  # noqa: S108
+ENOUGH = 4 * 1024**3
+
 ADVISORY_LOCK = 7_236_641_103
 
 
@@ -26,12 +31,19 @@ def cluster() -> Iterator[str]:
     Raises:
         EmbeddedError: tenantry[embedded] is not installed.
     """
-    folder = Path(tempfile.mkdtemp(prefix="tenantry-tests-"))
+    folder = Path(tempfile.mkdtemp(prefix="tenantry-tests-", dir=_in_memory()))
     try:
         with embedded.running(folder, configuration=FAST) as url:
             yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _in_memory() -> Path | None:
+    """A folder in memory, where a clone takes a tenth of the time; None: the usual one."""
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK):
+        return MEMORY if shutil.disk_usage(MEMORY).free > ENOUGH else None
+    return None
 
 
 async def template(cluster_url: str, features: Sequence[Feature]) -> str:
@@ -59,7 +71,6 @@ async def clone(cluster_url: str, template_name: str) -> AsyncIterator[str]:
     """A database like the template, for as long as it is needed; its owner's URL."""
     name = f"t_{secrets.token_hex(6)}"
     connection = await asyncpg.connect(cluster_url)
-    # The files as they are: a tenth of the time of going through the write-ahead log.
     await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template_name} STRATEGY file_copy")
     # So that the roles of other tests, which may be damaged on purpose, do not count here.
     await connection.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")

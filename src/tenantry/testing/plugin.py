@@ -35,8 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getini("asyncio_default_test_loop_scope") != "session":
         raise pytest.UsageError(
             "tenantry.testing serves the app in the loop that tests run in, so they share one: "
-            'say asyncio_mode = "auto" and asyncio_default_test_loop_scope = "session" under '
-            "[tool.pytest.ini_options] in pyproject.toml."
+            "say under [tool.pytest.ini_options] in pyproject.toml:\n"
+            'asyncio_mode = "auto"\n'
+            'asyncio_default_fixture_loop_scope = "session"\n'
+            'asyncio_default_test_loop_scope = "session"'
         )
     config.stash[cleanup] = contextlib.ExitStack()
     if url := getattr(config, "workerinput", {}).get("tenantry_cluster"):

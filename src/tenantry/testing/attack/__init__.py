@@ -15,7 +15,7 @@ class IsolationError(AssertionError):
     """Organisations are not kept apart; `faults` says where, and what to write."""
 
     def __init__(self, faults: list[Fault]) -> None:
-        lines = [f"- {fault.what}: {fault.problem}.\n  Mend: {fault.mend}" for fault in faults]
+        lines = [f"- {one.what}: {one.problem}.\n  Mend: {_indented(one.mend)}" for one in faults]
         heading = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         super().__init__("\n".join([f"{heading} of isolation", *lines]))
         self.faults = faults
@@ -53,6 +53,10 @@ async def assert_isolated(
         faults += await attack_routes(installation, populate, victim, attacker, bodies or {})
     if faults:
         raise IsolationError(_first_of_each(faults))
+
+
+def _indented(mend: str) -> str:
+    return mend.replace("\n", "\n  ")
 
 
 def _first_of_each(faults: list[Fault]) -> list[Fault]:

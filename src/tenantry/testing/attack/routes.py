@@ -25,7 +25,8 @@ ORDER = "HEAD GET POST PUT PATCH DELETE"
 
 BY_TENANT = (
     "read and write by the handler's `tenant`, whose connection is bound by the tables' policies, "
-    "and see that `tenantry check` finds nothing wrong with the tables"
+    "keep nothing of an organisation in the process, and see that `tenantry check` finds nothing "
+    "wrong with the tables and their foreign keys"
 )
 ANSWERED = (
     "answer what the database refuses, such as asyncpg.ForeignKeyViolationError, with an error of "
