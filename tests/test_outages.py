@@ -130,7 +130,7 @@ async def test_a_schema_that_is_not_this_versions_is_not_ready(
     ok(await server.get("/ready"))
     await owner.execute("UPDATE alembic_version SET version_num = '0001'")
     message = refused(await server.get("/ready"), 503)["message"]
-    assert "run `tenantry migrate`" in message
+    assert "Run `tenantry migrate`" in message
 
 
 async def test_a_newer_schema_is_not_served(
