@@ -7,16 +7,24 @@ from pathlib import Path
 import rich_click as click
 from rich.table import Table
 
-from tenantry.cli.console import data_option, load, out, plain_failures
+from tenantry.cli.console import data_option, load, out, plain_failures, say
 from tenantry.db import isolation, schema
+from tenantry.db.branches import heads, standing
 from tenantry.db.catalogue import Fault
 from tenantry.db.embedded import owner_of
+from tenantry.feature import installed, migrations_of
 
 
-async def inspect(url: str) -> tuple[list[str], list[Fault]]:
+async def inspect(url: str) -> tuple[list[str], list[str], list[Fault]]:
+    """What is not this version's schema, the tenant tables, and the faults."""
+    needed = heads(migrations_of(installed()))
     connection = await schema.connect(url)
     try:
-        return await isolation.tenant_tables(connection), await isolation.faults(connection)
+        return (
+            schema.problems(standing(await schema.versions(connection), needed)),
+            await isolation.tenant_tables(connection),
+            await isolation.faults(connection),
+        )
     finally:
         await connection.close()
 
@@ -32,7 +40,9 @@ def command(data: Path | None) -> None:
     with plain_failures():
         settings = load(data=data)
         with owner_of(settings.database_url, settings.data) as url:
-            tables, faults = asyncio.run(inspect(url))
+            behind, tables, faults = asyncio.run(inspect(url))
+    for problem in behind:
+        say(problem)
     for table in tables:
         # A fault's what is the table itself, or one of its columns.
         broken = any(f"{fault.what}.".startswith(f"{table}.") for fault in faults)
