@@ -18,7 +18,7 @@ async ({ url, token, after }) => {
     globalThis.heard = [];
     globalThis.stream = new EventStream({ url, token, after });
     for (const name of ["event", "resync", "state"])
-        stream.addEventSocket(name, ({ detail }) =>
+        stream.addEventListener(name, ({ detail }) =>
             heard.push([name, detail.seq ?? detail.name]));
     stream.connect();
 }
@@ -126,7 +126,7 @@ async def test_runs_under_node(api: Api) -> None:
     client = (await api.get("/api/realtime/client.js")).text
     script = f"""{client}
         const stream = new EventStream({{ url: "{api.url}", token: "{admin.token}", after: 0 }});
-        stream.addEventSocket("event", ({{ detail }}) => {{
+        stream.addEventListener("event", ({{ detail }}) => {{
             console.log(JSON.stringify(detail));
             stream.close();
         }});

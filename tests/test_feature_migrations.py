@@ -79,7 +79,7 @@ def write(folder: Path) -> Write:
 
 
 @pytest.fixture
-def features(folder: Path, write: Write) -> dict[str, Path]:
+def folders(folder: Path, write: Write) -> dict[str, Path]:
     write(1, PROJECTS)
     return {"projects": folder}
 
@@ -111,10 +111,10 @@ async def empty(cluster: str) -> AsyncIterator[str]:
 
 class TestAreRun:
     async def test_beside_the_cores_from_nothing(
-        self, empty: str, features: dict[str, Path], write: Write
+        self, empty: str, folders: dict[str, Path], write: Write
     ) -> None:
         write(2, TASKS)
-        stands = await schema.bring_up_to_date(empty, features, say=quiet)
+        stands = await schema.bring_up_to_date(empty, folders, say=quiet)
         assert stands.at == {CORE: HEAD, "projects": "projects_0002"}
         owner = await asyncpg.connect(empty)
         assert sorted(await rows(owner)) == [HEAD, "projects_0002"]
@@ -123,23 +123,23 @@ class TestAreRun:
         await owner.close()
 
     async def test_from_one_version_to_the_next_with_rows(
-        self, owner_url: str, owner: Db, features: dict[str, Path], write: Write
+        self, owner_url: str, owner: Db, folders: dict[str, Path], write: Write
     ) -> None:
         said: list[str] = []
-        await schema.bring_up_to_date(owner_url, features, say=said.append)
+        await schema.bring_up_to_date(owner_url, folders, say=said.append)
         organisation = await organisation_in(owner)
         await owner.execute(
             "INSERT INTO projects VALUES ($1, gen_random_uuid(), 'Apollo')", organisation
         )
         write(2, "\"ALTER TABLE projects ADD COLUMN state text NOT NULL DEFAULT 'open'\"")
-        await schema.bring_up_to_date(owner_url, features, say=said.append)
+        await schema.bring_up_to_date(owner_url, folders, say=said.append)
         assert await owner.fetchval("SELECT state FROM projects") == "open"
         assert sorted(await rows(owner)) == [HEAD, "projects_0002"]
         assert said == [
             "Migrating the database's schema of projects from nothing to projects_0001 …",
             "Migrating the database's schema of projects from projects_0001 to projects_0002 …",
         ]
-        await schema.bring_up_to_date(owner_url, features, say=said.append)
+        await schema.bring_up_to_date(owner_url, folders, say=said.append)
         assert len(said) == 2
 
     @pytest.mark.parametrize("depends_on", ["0012", HEAD])
@@ -147,7 +147,7 @@ class TestAreRun:
         self,
         owner_url: str,
         owner: Db,
-        features: dict[str, Path],
+        folders: dict[str, Path],
         write: Write,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
@@ -155,7 +155,7 @@ class TestAreRun:
     ) -> None:
         """What the feature depends on is the core's head, or not: the core keeps its row."""
         write(1, PROJECTS, depends_on=depends_on)
-        await schema.migrate(owner_url, features)
+        await schema.migrate(owner_url, folders)
         next_one = f"{int(HEAD) + 1:04}"
         core = tmp_path / "core"
         shutil.copytree(VERSIONS, core)
@@ -167,14 +167,14 @@ class TestAreRun:
         for module in (branches, migrate):  # the next Tenantry
             monkeypatch.setattr(module, "VERSIONS", core)
             monkeypatch.setattr(module, "HEAD", next_one)
-        await migrate.migrate(owner_url, features)
+        await migrate.migrate(owner_url, folders)
         assert sorted(await rows(owner)) == [next_one, "projects_0001"]
         write(2, TASKS, depends_on=next_one)
-        await migrate.migrate(owner_url, features)
+        await migrate.migrate(owner_url, folders)
         assert sorted(await rows(owner)) == [next_one, "projects_0002"]
 
     async def test_by_several_nodes_at_once(
-        self, empty: str, features: dict[str, Path], write: Write
+        self, empty: str, folders: dict[str, Path], write: Write
     ) -> None:
         """All of them find that there is something to migrate, and one does."""
         write(2, TASKS)
@@ -182,7 +182,7 @@ class TestAreRun:
         await owner.execute("SELECT pg_advisory_lock($1)", migrate.ADVISORY_LOCK)
         async with asyncio.TaskGroup() as group:
             nodes = [
-                group.create_task(schema.prepare(empty, features, secret=REFRESH_SECRET, say=quiet))
+                group.create_task(schema.prepare(empty, folders, secret=REFRESH_SECRET, say=quiet))
                 for _ in range(3)
             ]
             async with asyncio.timeout(60):  # of three processes to start
@@ -194,54 +194,54 @@ class TestAreRun:
         await owner.close()
 
     async def test_wholly_or_not_at_all(
-        self, owner_url: str, owner: Db, features: dict[str, Path], write: Write
+        self, owner_url: str, owner: Db, folders: dict[str, Path], write: Write
     ) -> None:
         """Each with its row in alembic_version; what came before it stands."""
         write(2, TASKS)
         file = write(3, '"CREATE TABLE half (id int)"')
         file.write_text(file.read_text() + '    run("SELECT nonsense")\n')
         with pytest.raises(SchemaError, match='"nonsense" does not exist') as failure:
-            await schema.migrate(owner_url, features)
+            await schema.migrate(owner_url, folders)
         assert str(file) in str(failure.value)
         assert await owner.fetchval("SELECT to_regclass('half')") is None
         assert sorted(await rows(owner)) == [HEAD, "projects_0002"]
 
     async def test_within_five_seconds_of_waiting_for_a_lock(
-        self, owner_url: str, owner: Db, features: dict[str, Path], write: Write
+        self, owner_url: str, owner: Db, folders: dict[str, Path], write: Write
     ) -> None:
-        await schema.migrate(owner_url, features)
+        await schema.migrate(owner_url, folders)
         write(2, '"ALTER TABLE projects ADD COLUMN state text"')
         async with owner.transaction():
             await owner.execute("SELECT * FROM projects")
             with pytest.raises(SchemaError) as failure:
-                await schema.migrate(owner_url, features)
+                await schema.migrate(owner_url, folders)
         assert "projects_0002 waited 5s for a lock" in str(failure.value)
         assert "Traceback" not in str(failure.value)
-        await schema.migrate(owner_url, features)
+        await schema.migrate(owner_url, folders)
 
     async def test_in_the_order_in_which_features_depend_on_each_other(
-        self, owner_url: str, owner: Db, features: dict[str, Path], write: Write
+        self, owner_url: str, owner: Db, folders: dict[str, Path], write: Write
     ) -> None:
         """An invoice points to a project: by name it would come first."""
         sql = """tenant_table("invoices", {"project_id": "uuid NOT NULL"},
             references=[reference("project_id", "projects")])"""
         file = write(1, sql, "billing", depends_on=("0012", "projects_0001"))
-        await schema.migrate(owner_url, {**features, "billing": file.parent})
+        await schema.migrate(owner_url, {**folders, "billing": file.parent})
         assert sorted(await rows(owner)) == [HEAD, "billing_0001", "projects_0001"]
         assert await isolation.faults(owner) == []
 
     async def test_as_sql_that_can_be_read_first_and_run_by_hand(
-        self, owner_url: str, owner: Db, features: dict[str, Path], write: Write
+        self, owner_url: str, owner: Db, folders: dict[str, Path], write: Write
     ) -> None:
         write(2, TASKS)
-        script = await schema.migrate(owner_url, features, sql=True)
+        script = await schema.migrate(owner_url, folders, sql=True)
         assert await rows(owner) == [HEAD]
         assert "-- projects_0001: What it is for." in script
         assert "CREATE TABLE tasks (" in script
         await owner.execute(script)
         assert sorted(await rows(owner)) == [HEAD, "projects_0002"]
         assert await isolation.faults(owner) == []
-        assert await schema.migrate(owner_url, features, sql=True) == ""
+        assert await schema.migrate(owner_url, folders, sql=True) == ""
 
 
 class TestAreRefused:
@@ -273,49 +273,49 @@ class TestAreRefused:
         assert await rows(owner) == [HEAD]
 
     async def test_with_two_heads(
-        self, owner_url: str, features: dict[str, Path], folder: Path, write: Write
+        self, owner_url: str, folders: dict[str, Path], folder: Path, write: Write
     ) -> None:
         write(2, TASKS)
         write(3, TASKS, down_revision="projects_0001")
         with pytest.raises(SchemaError, match="must say down_revision = 'projects_0002'"):
-            await schema.migrate(owner_url, features)
+            await schema.migrate(owner_url, folders)
         shutil.copy(folder / "0002_projects.py", folder / "0002_others.py")
         with pytest.raises(SchemaError, match=r"two heads: 0002_others\.py and 0002_projects\.py"):
-            heads(features)
+            heads(folders)
 
     async def test_that_wait_for_each_other(
-        self, owner_url: str, features: dict[str, Path], write: Write
+        self, owner_url: str, folders: dict[str, Path], write: Write
     ) -> None:
         write(1, PROJECTS, depends_on=("0012", "billing_0001"))
         file = write(1, TASKS, "billing", depends_on=("0012", "projects_0001"))
         with pytest.raises(SchemaError, match="Migrations wait for each other"):
-            await schema.migrate(owner_url, {**features, "billing": file.parent})
+            await schema.migrate(owner_url, {**folders, "billing": file.parent})
 
     def test_where_there_are_none(self, tmp_path: Path) -> None:
         for folder in (tmp_path, tmp_path / "nowhere"):
             with pytest.raises(SchemaError, match="The migrations of projects are missing"):
                 heads({"projects": folder})
 
-    def test_with_names_that_say_nothing(self, folder: Path, features: dict[str, Path]) -> None:
+    def test_with_names_that_say_nothing(self, folder: Path, folders: dict[str, Path]) -> None:
         for name in ("core", "Projects", "", "x" * 28, "my-feature"):
             with pytest.raises(SchemaError, match="cannot be a feature's name"):
                 heads({name: folder})
         (folder / "__init__.py").touch()
-        assert heads(features)["projects"] == "projects_0001"
+        assert heads(folders)["projects"] == "projects_0001"
         (folder / "add_state.py").touch()
         with pytest.raises(SchemaError, match=r"add_state.py is not called NNNN_subject.py"):
-            heads(features)
+            heads(folders)
 
 
 class TestIsServed:
     async def test_only_on_the_features_schema(
-        self, owner_url: str, owner: Db, serve: Serve, features: dict[str, Path], write: Write
+        self, owner_url: str, owner: Db, serve: Serve, folders: dict[str, Path], write: Write
     ) -> None:
-        feature = Feature(name="projects", migrations=features["projects"])
+        feature = Feature(name="projects", migrations=folders["projects"])
         server = await serve(feature)
         message = refused(await server.get("/ready"), 503)["message"]
         assert "schema of projects is at nothing, and this version needs projects_0001" in message
-        await schema.migrate(owner_url, features)
+        await schema.migrate(owner_url, folders)
         ready = ok(await server.get("/ready"))
         assert ready == {
             "database": "ok",
@@ -323,7 +323,7 @@ class TestIsServed:
             "features": {"projects": "projects_0001"},
         }
         write(2, TASKS)
-        await schema.migrate(owner_url, features)
+        await schema.migrate(owner_url, folders)
         message = refused(await server.get("/ready"), 503)["message"]
         assert "(projects_0002) is newer than the installed feature's (projects_0001)" in message
 
@@ -332,34 +332,34 @@ class TestIsServed:
         owner_url: str,
         runtime_url: str,
         worker_url: str,
-        features: dict[str, Path],
+        folders: dict[str, Path],
         folder: Path,
     ) -> None:
         sentence = "schema of projects is at nothing.*Run `tenantry migrate` with the owner's"
         with pytest.raises(SchemaError, match=sentence):
-            await schema.prepare(runtime_url, features, secret=REFRESH_SECRET, say=quiet)
+            await schema.prepare(runtime_url, folders, secret=REFRESH_SECRET, say=quiet)
         with pytest.raises(SchemaError, match=sentence):
-            await schema.require_worker(worker_url, features)
-        await schema.migrate(owner_url, features)
-        await schema.require_worker(worker_url, features)
-        logins = await schema.prepare(runtime_url, features, secret=REFRESH_SECRET, say=quiet)
+            await schema.require_worker(worker_url, folders)
+        await schema.migrate(owner_url, folders)
+        await schema.require_worker(worker_url, folders)
+        logins = await schema.prepare(runtime_url, folders, secret=REFRESH_SECRET, say=quiet)
         assert logins.runtime == runtime_url
 
     async def test_not_by_an_older_version(
-        self, owner_url: str, features: dict[str, Path], folder: Path, write: Write
+        self, owner_url: str, folders: dict[str, Path], folder: Path, write: Write
     ) -> None:
         newest = write(2, TASKS)
-        await schema.migrate(owner_url, features)
+        await schema.migrate(owner_url, folders)
         newest.unlink()
         with pytest.raises(SchemaError, match="newer than the installed feature's"):
-            await schema.bring_up_to_date(owner_url, features, say=quiet)
+            await schema.bring_up_to_date(owner_url, folders, say=quiet)
 
     async def test_without_a_feature_that_was_uninstalled(
-        self, owner_url: str, owner: Db, serve: Serve, features: dict[str, Path], write: Write
+        self, owner_url: str, owner: Db, serve: Serve, folders: dict[str, Path], write: Write
     ) -> None:
         """Its tables and its row stay, and the others' migrations go on."""
         write(1, PROJECTS, depends_on=HEAD)
-        await schema.migrate(owner_url, features)
+        await schema.migrate(owner_url, folders)
         said: list[str] = []
         wiki = write(1, 'tenant_table("pages", {"text": "text"})', "wiki").parent
         stands = await schema.bring_up_to_date(owner_url, {"wiki": wiki}, say=said.append)
@@ -369,11 +369,11 @@ class TestIsServed:
         ready = ok(await (await serve(Feature(name="wiki", migrations=wiki))).get("/ready"))
         assert ready["features"] == {"wiki": "wiki_0001"}
         assert await owner.fetchval("SELECT count(*) FROM projects") == 0
-        await schema.bring_up_to_date(owner_url, {**features, "wiki": wiki}, say=said.append)
+        await schema.bring_up_to_date(owner_url, {**folders, "wiki": wiki}, say=said.append)
 
 
 @pytest.fixture
-def environment(owner_url: str, features: dict[str, Path], folder: Path) -> dict[str, str]:
+def environment(owner_url: str, folders: dict[str, Path], folder: Path) -> dict[str, str]:
     """Of commands, with the feature installed: a package with its entry point, on the path."""
     package, site = folder.parent, folder.parent.parent
     (package / "__init__.py").write_text(
