@@ -1,10 +1,14 @@
 """`tenantry.testing` in a project of its own, with and without pytest-xdist."""
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from tenantry.testing import databases
 
 INI = """
 [tool.pytest.ini_options]
@@ -103,3 +107,44 @@ def test_says_what_pytest_asyncio_must_be_told(project: Path) -> None:
     run = run_pytest(project)
     assert run.returncode == pytest.ExitCode.USAGE_ERROR
     assert 'asyncio_default_test_loop_scope = "session"' in run.stderr
+
+
+KILLED = """
+import signal, sys
+from pathlib import Path
+from tenantry.testing import databases
+databases.MEMORY = Path(sys.argv[1])
+databases.ENOUGH = 0
+with databases.cluster():
+    print("up", flush=True)
+    signal.pause()
+"""
+
+
+def runs(process: str) -> bool:
+    command = Path("/proc") / process / "cmdline"
+    return command.exists() and command.read_bytes() != b""  # a zombie's is empty
+
+
+def test_a_run_clears_away_what_a_killed_one_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where the embedded database's user may enter.
+    where = Path(tempfile.mkdtemp(prefix="tenantry-runs-"))
+    where.chmod(0o755)
+    monkeypatch.setattr(databases, "MEMORY", where)
+    monkeypatch.setattr(databases, "ENOUGH", 0)
+    command: list[str | Path] = [sys.executable, "-c", KILLED, where]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        assert run.stdout.readline() == "up\n"
+        [folder] = where.glob("tenantry-tests-*")
+        os.utime(folder, (0, 0))
+        with databases.cluster():
+            assert folder.exists(), "it is still held"
+        run.kill()
+    postmaster = (folder / "postgres" / "postmaster.pid").read_text().split()[0]
+    assert runs(postmaster)
+    with databases.cluster():
+        assert not folder.exists()
+        assert not runs(postmaster)
+    assert list(where.iterdir()) == []
+    where.rmdir()

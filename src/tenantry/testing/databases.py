@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import asyncpg
 
 from tenantry.db import embedded, schema
+from tenantry.db.embedded import EmbeddedError, InUseError
 from tenantry.feature import Feature, migrations_of
 
 # Nothing that a test keeps outlives the run.
@@ -20,6 +22,9 @@ FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_wal_s
 # Linux keeps it in memory; containers often have 64 MiB of it, which is not enough.
 MEMORY = Path("/dev/shm")  # noqa: S108
 ENOUGH = 4 * 1024**3
+
+PREFIX = "tenantry-tests-"
+JUST_MADE = 60.0  # seconds in which a folder may not have been taken hold of yet
 
 ADVISORY_LOCK = 7_236_641_103
 
@@ -31,19 +36,36 @@ def cluster() -> Iterator[str]:
     Raises:
         EmbeddedError: tenantry[embedded] is not installed.
     """
-    folder = Path(tempfile.mkdtemp(prefix="tenantry-tests-", dir=_in_memory()))
+    where = _in_memory() or Path(tempfile.gettempdir())
+    _clear_away(where)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=where))
     try:
-        with embedded.running(folder, configuration=FAST) as url:
+        with embedded.hold(folder), embedded.running(folder, configuration=FAST) as url:
             yield url
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _in_memory() -> Path | None:
-    """A folder in memory, where a clone takes a tenth of the time; None: the usual one."""
+    """A folder in memory, where a clone takes a tenth of the time; None: there is none."""
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK):
         return MEMORY if shutil.disk_usage(MEMORY).free > ENOUGH else None
     return None
+
+
+def _clear_away(where: Path) -> None:
+    """Stop and remove what runs have left that were killed: nobody holds it any more."""
+    for folder in where.glob(f"{PREFIX}*"):
+        try:
+            if time.time() - folder.stat().st_mtime < JUST_MADE:
+                continue
+            with embedded.hold(folder), embedded.running(folder):
+                pass  # whether it was up or not, it is stopped now
+        except (InUseError, OSError):  # another run's, or another user's
+            continue
+        except EmbeddedError:
+            pass  # it was killed before it was whole
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def template(cluster_url: str, features: Sequence[Feature]) -> str:
