@@ -112,12 +112,17 @@ def mail_workers(server: Served) -> list[int]:
 
 
 def _children(server: Served, wanted: Callable[[bytes], bool]) -> list[int]:
-    pid = server.process.pid
     # A child belongs to the thread that started it.
-    found = [file.read_text().split() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+    threads = Path(f"/proc/{server.process.pid}/task").glob("*/children")
+    found = [child for file in threads for child in _read(file).split()]
     return [
-        int(child)
-        for children in found
-        for child in children
-        if wanted(Path(f"/proc/{child}/cmdline").read_bytes())
+        int(child) for child in found if wanted(_read(Path("/proc") / child.decode() / "cmdline"))
     ]
+
+
+def _read(file: Path) -> bytes:
+    """What it holds; nothing, where its thread or process has just ended."""
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""

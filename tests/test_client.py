@@ -11,7 +11,7 @@ import pytest
 from asyncpg import Connection, Record
 
 from tenantry.client import Event, Resync, StreamEnded, listen
-from tenantry.testing import Account, Api, Serve, ok
+from tenantry.testing import Account, Api, Serve, eventually, ok
 from tests.conftest import UNLIMITED
 from tests.events import write_events
 from tests.processes import serving, workers
@@ -57,6 +57,11 @@ async def test_gives_each_event_once_while_workers_are_killed(
     """kill -9 of all workers, three times amid a thousand events."""
     environment = {"DATABASE_URL": runtime_url, **UNLIMITED}
     with serving("--workers", "2", environment=environment, cwd=tmp_path) as server:
+
+        async def running() -> int:
+            await asyncio.sleep(0)
+            return len(workers(server))
+
         async with Api(server.url) as api:
             admin = await api.register()
             writing = asyncio.ensure_future(write_one_by_one(owner, admin, 1000))
@@ -66,6 +71,7 @@ async def test_gives_each_event_once_while_workers_are_killed(
                 async for message in stream:
                     seen.append(message.seq)
                     if message.seq in (200, 500, 800):
+                        await eventually(running, 2)  # those of the last time are back
                         for worker in workers(server):
                             os.kill(worker, signal.SIGKILL)
                             killed += 1
