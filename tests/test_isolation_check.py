@@ -1,5 +1,7 @@
 """`tenantry check` finds what breaks the isolation, and names it."""
 
+import re
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -350,3 +352,20 @@ async def test_rows_that_would_outlive_their_organisation_are_named(owner: Db, r
     await mend(owner)
     await owner.execute("DELETE FROM organisations")
     assert await owner.fetchval("SELECT count(*) FROM tasks") == 0
+
+
+DOORS = """
+SELECT DISTINCT p.proname
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE n.nspname = 'tenantry' AND p.prosecdef
+   AND (has_function_privilege('tenantry_runtime', p.oid, 'EXECUTE')
+        OR has_function_privilege('tenantry_worker', p.oid, 'EXECUTE'))
+"""
+
+
+async def test_every_door_stands_in_the_architectures_table_and_no_other(owner: Db) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text()
+    table = text.partition("**Doors** are")[2].partition("**Scopes.**")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = {door for row in rows for door in re.findall(r"`(\w+)`", row)}
+    assert named == {row["proname"] for row in await owner.fetch(DOORS)}
