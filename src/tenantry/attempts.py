@@ -7,7 +7,8 @@ others do does not delay an account on addresses where it has got in before, and
 than a quarter of an hour. `tenantry.attempt` in the database says how many are free.
 """
 
-from asyncio import Lock
+import os
+from asyncio import Semaphore
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeAlias
@@ -29,7 +30,11 @@ SELECT wait, locked, user_id, password_hash FROM tenantry.attempt_login($1, $2)
 """
 SUCCEEDED = "SELECT tenantry.attempt_succeeded($1, $2, $3)"
 
-Turns: TypeAlias = WeakValueDictionary[tuple[str, str], Lock]
+Turns: TypeAlias = WeakValueDictionary[tuple[str, str], Semaphore]
+
+# Guesses of an account and an address that are looked at together: as many as can be hashed at
+# once, and fewer than the five that are free.
+AT_ONCE = min(os.cpu_count() or 1, 4)
 
 
 class Guess(StrEnum):
@@ -49,11 +54,11 @@ class Attempts:
         self._mail = mail
         self._turns = turns
 
-    def turn(self, account: str) -> Lock:
-        """`async with`: one of an account and an address at a time, so that many right ones at
+    def turn(self, account: str) -> Semaphore:
+        """`async with`: a few of an account and an address at a time, so that many right ones at
         once do not count as many guesses.
         """
-        return self._turns.setdefault((account.lower(), self.address), Lock())
+        return self._turns.setdefault((account.lower(), self.address), Semaphore(AT_ONCE))
 
     async def count(self, connection: Connection, guess: Guess, account: str | None = None) -> None:
         """Count one, outside any transaction. It has `succeeded` later, or was wrong.
