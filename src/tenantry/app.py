@@ -20,7 +20,7 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
-from litestar.types import ControllerRouterHandler, Scope
+from litestar.types import ControllerRouterHandler, HTTPScope, Scope
 
 from tenantry import asgi, logs, settings
 from tenantry.account import routes as account
@@ -33,6 +33,7 @@ from tenantry.auth.vault import Vault
 from tenantry.db.branches import heads
 from tenantry.db.database import Database, unreachable
 from tenantry.dev.mail import router as development_mail
+from tenantry.direct import Reads
 from tenantry.docs import routes as docs
 from tenantry.docs.spec import document
 from tenantry.edge import EXPOSED_HEADERS, Edge
@@ -60,6 +61,7 @@ from tenantry.realtime.wake import RedisWake
 from tenantry.reply import ErrorReply, error_reply
 from tenantry.settings import Settings
 from tenantry.tenancy.guards import provide_person, provide_person_or_nobody, provide_tenant
+from tenantry.tenancy.reading import provide_reading
 from tenantry.tenancy.tokens import Tokens
 from tenantry.users.routes import router as users
 
@@ -94,6 +96,7 @@ GIVEN = (
     "person",
     "product",
     "prover",
+    "reading",
     "settings",
     "somebody",
     "tenant",
@@ -172,6 +175,7 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
         "person": Provide(provide_person, sync_to_thread=False),
         "product": Provide(lambda: ours, sync_to_thread=False),
         "prover": Provide(lambda: prover, sync_to_thread=False),
+        "reading": Provide(provide_reading, sync_to_thread=False),
         "settings": Provide(lambda: config, sync_to_thread=False),
         "somebody": Provide(provide_person_or_nobody, sync_to_thread=False),
         "tenant": Provide(provide_tenant, sync_to_thread=False),
@@ -201,11 +205,14 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
         openapi_config=None,
         logging_config=None,
     )
+    reads = Reads(application, database, tokens, ours)
     gateway = Gateway(database, tokens, ours, hub, heartbeat, config)
 
     async def by_kind(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         if scope["type"] == "lifespan":
             scope["state"]["hub"] = hub  # for the protocols, which hear of a shutdown first
+        if scope["type"] == "http" and await _answered(reads, scope, send):
+            return
         app = gateway if scope["type"] == "websocket" else cast(asgi.App, application)
         await app(scope, receive, send)
 
@@ -249,16 +256,30 @@ def _understood(request: Request[Any, Any, Any], error: Exception) -> TenantryEr
             return BadRequest()
         case UnicodeDecodeError() | RecursionError() if not _readable(request):
             return BadRequest("The body is not valid JSON")
+    return _fault(error, cast(asgi.Scope, request.scope))
+
+
+def _fault(error: Exception, scope: asgi.Scope) -> TenantryError:
+    """What the client is told where it is not the client's fault; the log is told the rest."""
     if unreachable(error):
         log.warning("the database is away", error=repr(error))
         return Unavailable(headers={"retry-after": "2"})
     log.error(
         "a request failed",
-        request_id=request.scope["state"]["request_id"],
-        path=request.scope["path"],
+        request_id=scope["state"]["request_id"],
+        path=scope["path"],
         exc_info=error,
     )
     return TenantryError()
+
+
+async def _answered(reads: Reads, scope: asgi.Scope, send: asgi.Send) -> bool:
+    try:
+        return await reads.answer(cast(HTTPScope, scope), send)
+    except TenantryError:
+        raise
+    except Exception as error:
+        raise _fault(error, scope) from error
 
 
 def _readable(request: Request[Any, Any, Any]) -> bool:

@@ -67,6 +67,11 @@ COLUMNS = """
        activity.actor_id,  actor.name  AS actor_name,  actor.email  AS actor_email,
        activity.target_id, target.name AS target_name, target.email AS target_email
 """
+# The same of a line as JSON has it, where `actor` and `target` are PEOPLE.
+WIRE_COLUMNS = """activity.id, activity.organisation_id AS "organisationId", activity.seq,
+                       activity.type, activity.message, activity.metadata,
+                       tenantry.wire_time(activity.created_at) AS "createdAt", actor, target"""
+PEOPLE = "(SELECT id, name, email FROM users)"
 
 
 async def record(

@@ -9,12 +9,14 @@ that ended badly closes its connection, so nothing half done is ever handed on.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 from asyncpg import Record
 
 from tenantry.db.pool import Connection, Pool
+from tenantry.db.reader import Reader, Row, Statement
 from tenantry.errors import SecondFactorRequired, TenantryError
 
 POOL_SIZE = 10
@@ -46,6 +48,10 @@ _UNREACHABLE = (
 )
 
 ENTER = "SELECT role, owner, permissions, last_seq, weak FROM tenantry.enter($1, $2, $3)"
+# The same for a read, as text.
+ENTER_TO_READ = """
+SELECT role, owner, array_to_json(permissions), weak FROM tenantry.enter($1, $2, $3)
+"""
 ENTER_BY_TICKET = """
 SELECT user_id, session_id, organisation_id, role, owner, permissions, last_seq, weak
   FROM tenantry.enter_by_ticket($1)
@@ -53,6 +59,14 @@ SELECT user_id, session_id, organisation_id, role, owner, permissions, last_seq,
 ENTER_PERSON = "SELECT second_factor FROM tenantry.enter_person($1, $2)"
 ENTER_JOB = "SELECT last_seq FROM tenantry.enter_job($1)"
 ENTER_NOWHERE = "SELECT set_config('tenantry.organisation_id', '', false)"
+
+
+class Who(NamedTuple):
+    """Whoever asks, by an access token."""
+
+    user: UUID
+    session: UUID
+    organisation: UUID
 
 
 def unreachable(error: BaseException) -> bool:
@@ -76,8 +90,10 @@ class Database:
         self._tell = tell
         named = {**SERVER_SETTINGS, "application_name": application}
         self._pool = Pool(url, POOL_SIZE, named, collects_news=tell is not None)
+        self._reader = Reader(self._pool)
 
     async def close(self) -> None:
+        await self._reader.close()
         await self._pool.close()
 
     async def enter(
@@ -92,6 +108,14 @@ class Database:
             SecondFactorRequired: the organisation asks for one, and the session has not given it.
         """
         return await self._entered(ENTER, user, session, organisation)
+
+    async def read(self, who: Who, statement: Statement) -> tuple[Row | None, Row | None]:
+        """What `enter` finds, and the row of a read that ran where it entered.
+
+        Where `enter` refuses, its columns are null, and the read saw no tenant's rows.
+        """
+        entered, row = await self._reader.read((ENTER_TO_READ, who), statement)
+        return entered, row
 
     async def enter_by_ticket(self, token_hash: bytes) -> tuple[Connection, Record] | None:
         """The same for whom the ticket was issued to; it is spent."""

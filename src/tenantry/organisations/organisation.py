@@ -15,6 +15,17 @@ SELECT id, name, slug, subscription_plan, member_count, requires_second_factor, 
   FROM organisations
  WHERE id = $1
 """
+# The same as JSON; $2 has the seats of each plan, and what is no plan any more has none.
+ORGANISATION_TO_READ = """
+SELECT json_build_object(
+           'id', id, 'name', name, 'slug', slug, 'subscriptionPlan', subscription_plan,
+           'memberCount', member_count,
+           'memberLimit', coalesce($2::jsonb -> subscription_plan, '0'),
+           'requiresSecondFactor', requires_second_factor,
+           'createdAt', tenantry.wire_time(created_at))
+  FROM organisations
+ WHERE id = $1
+"""
 
 
 class Organisation(msgspec.Struct, frozen=True, rename="camel"):

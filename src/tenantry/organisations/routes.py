@@ -23,6 +23,7 @@ from tenantry.organisations.changes import update_organisation
 from tenantry.organisations.deletion import delete_organisation, restore_organisation
 from tenantry.organisations.organisation import (
     ORGANISATION,
+    ORGANISATION_TO_READ,
     Organisation,
     fetch_organisation,
     made,
@@ -38,6 +39,7 @@ from tenantry.tenancy.joining import join
 from tenantry.tenancy.permissions import Permission, Role
 from tenantry.tenancy.person import Person
 from tenantry.tenancy.product import Product
+from tenantry.tenancy.reading import Reading
 from tenantry.tenancy.tenant import Tenant
 
 CHANGE_PLAN = """
@@ -69,9 +71,12 @@ class BroadcastInput(Input):
 
 
 @get("/", guards=[any_member], summary="The organisation", operation_id="getOrganisation")
-async def get_organisation(tenant: NamedDependency[Tenant]) -> Reply[Organisation]:
+async def get_organisation(reading: NamedDependency[Reading]) -> Reply[Organisation]:
     """The organisation that the token is for."""
-    return Reply("Organisation fetched", await fetch_organisation(tenant))
+    found = await reading.json(
+        ORGANISATION_TO_READ, reading.organisation_id, reading.product.plans.seats_json
+    )
+    return Reply("Organisation fetched", found)
 
 
 @post(

@@ -13,7 +13,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard, Scope
 
-from tenantry.db.database import Database
+from tenantry.db.database import Database, Who
 from tenantry.errors import Forbidden, TokenInvalid, TokenMissing
 from tenantry.tenancy.person import Person
 from tenantry.tenancy.product import Product
@@ -125,6 +125,16 @@ async def enter_by_ticket(database: Database, product: Product, ticket: str) -> 
         custom_permissions=found["permissions"],
         last_seq=found["last_seq"],
     )
+
+
+def asking(tokens: Tokens, scope: Scope) -> Who:
+    """Who sends the request, by its token alone.
+
+    Raises:
+        TokenMissing, TokenInvalid.
+    """
+    claims = _claims(tokens, bearer_token(scope))
+    return Who(claims.user, claims.session, claims.organisation)
 
 
 def _claims(tokens: Tokens, token: str) -> Claims:

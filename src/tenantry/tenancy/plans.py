@@ -68,6 +68,7 @@ class Plans:
     def __init__(self, plans: list[Plan]) -> None:
         self.all = plans
         self._by_name = {plan.name: plan for plan in plans}
+        self.seats_json = msgspec.json.encode({plan.name: plan.seats for plan in plans}).decode()
 
     @property
     def first(self) -> Plan:

@@ -1,0 +1,134 @@
+"""Reads that are answered without the framework: as it would answer them, and refused likewise."""
+
+from typing import Any
+
+import httpx
+import pytest
+from litestar import get
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
+from litestar.handlers import BaseRouteHandler
+
+from tenantry import Feature
+from tenantry.errors import Forbidden
+from tenantry.reply import Reply
+from tenantry.routing import Router
+from tenantry.tenancy.guards import any_member
+from tenantry.tenancy.reading import Reading
+from tenantry.testing import Account, Api, Serve, ok, refused
+
+PATHS = ["/api/organisations", "/api/users", "/api/activities"]
+BY_THE_FRAMEWORK = {"origin": "https://elsewhere.example"}  # which knows of CORS
+
+
+async def nobody(_: ASGIConnection[Any, Any, Any, Any], __: BaseRouteHandler) -> None:
+    """A guard of a product's own."""
+    raise Forbidden
+
+
+@get("/forgetful", guards=[any_member], summary="Forgetful", operation_id="forgetful")
+async def forgetful(reading: NamedDependency[Reading]) -> Reply[str]:
+    """Answers without having read, and so without having asked who is there."""
+    return Reply("Forgotten", str(reading.organisation_id))
+
+
+@get("/closed", guards=[any_member, nobody], summary="Closed", operation_id="closed")
+async def closed(reading: NamedDependency[Reading]) -> Reply[int]:
+    """Guarded by more than the direct way knows."""
+    return Reply("Read", await reading.json("SELECT 1"))
+
+
+ODD = Feature(name="odd", routes=[Router("/api/odd", route_handlers=[forgetful, closed])])
+
+
+async def both(account: Account, path: str, **params: Any) -> tuple[httpx.Response, httpx.Response]:
+    """Answered directly, and by the framework."""
+    direct = await account.call("GET", path, params=params)
+    return direct, await account.call("GET", path, params=params, headers=BY_THE_FRAMEWORK)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_are_answered_as_by_the_framework(api: Api, path: str) -> None:
+    admin = await api.register('Zoë \u2028 "Quote" \\ Müller')
+    await admin.add("Grace Hopper")
+    ours, theirs = await both(admin, path)
+    assert ok(ours) == ok(theirs)
+    assert ours.json() == theirs.json()
+    of_each = {"x-request-id", "date"}
+    assert {k: v for k, v in ours.headers.items() if k not in of_each} == {
+        k: v for k, v in theirs.headers.items() if k not in of_each
+    }
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"limit": 1},
+        {"limit": 2, "before": 3},
+        {"after": 1},
+        {"after": 0, "limit": 1},
+        {"type": "INVITE_SENT"},
+        {"type": ["INVITE_SENT", "USER_JOINED"], "limit": 2},
+        {"unknown": "1"},
+        {"reading": "1"},
+        {"limit": ["1", "2"]},
+        {"limit": ""},
+        {"limit": "0"},
+        {"before": "x"},
+    ],
+)
+async def test_take_a_query_as_the_framework_does(api: Api, params: dict[str, Any]) -> None:
+    admin = await api.register()
+    await admin.add("Grace Hopper")
+    ours, theirs = await both(admin, "/api/activities", **params)
+    assert ours.status_code == theirs.status_code
+    assert without_id(ours) == without_id(theirs)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_refuse_as_the_framework_does(api: Api, path: str) -> None:
+    admin = await api.register()
+    left = await admin.add("Grace Hopper")
+    await admin.remove(left.id)
+    out = await api.login(admin.user["email"])
+    ok(await out.post("/api/auth/logout", refreshToken=out.refresh_token))
+    for token in (left.token, out.token, "nonsense"):
+        stranger = Account(api, {**admin.signed_in, "accessToken": token})
+        ours, theirs = await both(stranger, path)
+        assert ours.status_code == 401
+        assert without_id(ours) == without_id(theirs)
+        assert ours.headers["content-type"] == theirs.headers["content-type"]
+
+
+async def test_ask_for_the_routes_permission(api: Api) -> None:
+    member = await (await api.register()).add("Grace Hopper")
+    ours, theirs = await both(member, "/api/users")
+    refused(ours, 403, code="FORBIDDEN")
+    assert without_id(ours) == without_id(theirs)
+
+
+async def test_answer_HEAD_with_the_head(api: Api) -> None:  # noqa: N802
+    admin = await api.register()
+    whole = await admin.get("/api/users")
+    head = await admin.call("HEAD", "/api/users")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == whole.headers["content-length"]
+
+
+class TestOfAProduct:
+    @pytest.fixture
+    async def admin(self, serve: Serve) -> Account:
+        return await (await serve(ODD)).register()
+
+    async def test_that_has_not_read_has_no_answer(self, admin: Account) -> None:
+        """Or it would answer somebody who was not let in."""
+        refused(await admin.get("/api/odd/forgetful"), 500)
+
+    async def test_with_a_guard_of_its_own_is_left_to_the_framework(self, admin: Account) -> None:
+        refused(await admin.get("/api/odd/closed"), 403, code="FORBIDDEN")
+
+
+def without_id(answer: httpx.Response) -> dict[str, Any]:
+    body: dict[str, Any] = answer.json()
+    body.pop("requestId", None)
+    return body
