@@ -110,6 +110,7 @@ class _Line(asyncio.Protocol):
         self._connection = connection
         self._lines = lines
         self._names: dict[str, bytes] = {}
+        self._unsent = bytearray()
         self._received = bytearray()
         self.waiting: deque[_Read] = deque()
         self._loop = asyncio.get_running_loop()
@@ -119,8 +120,10 @@ class _Line(asyncio.Protocol):
         self._watch(None)
 
     def ask(self, statements: Sequence[Statement]) -> "asyncio.Future[list[Row | None]]":
-        """Send them. What is written in one turn of the loop, the transport sends together."""
-        message = bytearray()
+        """Send them, together with what else is asked in this turn of the loop."""
+        message = self._unsent
+        if not message:
+            self._loop.call_soon(self._send)
         for sql, arguments in statements:
             name = self._names.get(sql)
             if name is None:
@@ -129,10 +132,13 @@ class _Line(asyncio.Protocol):
             message += _message(b"B", b"\0" + name + _bound(arguments))
             message += _EXECUTE
         message += _SYNC
-        self._transport.write(bytes(message))
         read = _Read(self._loop.create_future())
         self.waiting.append(read)
         return read.answer
+
+    def _send(self) -> None:
+        self._transport.write(bytes(self._unsent))
+        self._unsent.clear()
 
     def end(self) -> None:
         self._retire()
