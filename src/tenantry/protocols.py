@@ -20,7 +20,7 @@ HEAD_TIMEOUT = 10.0  # seconds from the connection, or from a head's first byte,
 class _Answer:
     """The transport of one answer: its head leaves with what follows in the same turn of the loop.
 
-    That is one system call and one packet where uvicorn has two; calls cost more than all else here.
+    That is one system call and one packet where uvicorn has two, and calls cost the most here.
     """
 
     __slots__ = ("_head", "_loop", "_started", "_transport")
@@ -94,7 +94,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:  # it is no upgrade
-            self.cycle.transport = _Answer(self.transport, self.loop)
+            self.cycle.transport = _Answer(self.transport, self.loop)  # type: ignore[assignment]
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(BadRequest(msg))

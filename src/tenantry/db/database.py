@@ -17,9 +17,13 @@ from asyncpg import Record
 
 from tenantry.db.pool import Connection, Pool
 from tenantry.db.reader import Reader, Row, Statement
+from tenantry.db.shares import Shares
 from tenantry.errors import SecondFactorRequired, TenantryError
 
 POOL_SIZE = 10
+# Of one organisation, at once: whoever waits for its lock holds a connection meanwhile.
+CONNECTIONS_OF_ONE = POOL_SIZE // 2
+READS_OF_ONE = 16
 
 # Limits that the database itself holds, so that one statement cannot keep the others out.
 SERVER_SETTINGS = {
@@ -91,6 +95,8 @@ class Database:
         named = {**SERVER_SETTINGS, "application_name": application}
         self._pool = Pool(url, POOL_SIZE, named, collects_news=tell is not None)
         self._reader = Reader(self._pool)
+        self._connections = Shares(CONNECTIONS_OF_ONE)
+        self._reads = Shares(READS_OF_ONE)
 
     async def close(self) -> None:
         await self._reader.close()
@@ -107,14 +113,28 @@ class Database:
         Raises:
             SecondFactorRequired: the organisation asks for one, and the session has not given it.
         """
-        return await self._entered(ENTER, user, session, organisation)
+        await self._connections.take(organisation)
+        try:
+            entered = await self._entered(ENTER, user, session, organisation)
+        except BaseException:
+            self._connections.give(organisation)
+            raise
+        if entered is None:
+            self._connections.give(organisation)
+            return None
+        entered[0].share = organisation
+        return entered
 
     async def read(self, who: Who, statement: Statement) -> tuple[Row | None, Row | None]:
         """What `enter` finds, and the row of a read that ran where it entered.
 
         Where `enter` refuses, its columns are null, and the read saw no tenant's rows.
         """
-        entered, row = await self._reader.read((ENTER_TO_READ, who), statement)
+        await self._reads.take(who.organisation)
+        try:
+            entered, row = await self._reader.read((ENTER_TO_READ, who), statement)
+        finally:
+            self._reads.give(who.organisation)
         return entered, row
 
     async def enter_by_ticket(self, token_hash: bytes) -> tuple[Connection, Record] | None:
@@ -167,6 +187,9 @@ class Database:
         if self._tell and connection.news:
             self._tell(connection.news)
             connection.news = set()
+        if connection.share:
+            self._connections.give(connection.share)
+            connection.share = None
         if broken or connection.is_in_transaction():
             connection.terminate()
         self._pool.release(connection)

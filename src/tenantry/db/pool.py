@@ -21,10 +21,12 @@ else:  # generic for the type checker only
 class Connection(DriverConnection):
     """The driver's, and the organisations that got something recorded since it was taken.
 
-    `news` is None where whoever records also notifies, in the same transaction.
+    `news` is None where whoever records also notifies, in the same transaction. `share` is the
+    organisation that it is a share of.
     """
 
     news: set[UUID] | None = None
+    share: UUID | None = None
 
 
 CONNECT_TIMEOUT = 5.0

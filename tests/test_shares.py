@@ -1,0 +1,114 @@
+"""A neighbour's flood: what one organisation has under way leaves room for the others."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from tenantry.db import shares as shares_module
+from tenantry.db.database import CONNECTIONS_OF_ONE, POOL_SIZE
+from tenantry.db.shares import Shares
+from tenantry.testing import Serve, eventually, ok
+from tenantry.testing.servers import Db
+
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+ WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+ONE, OTHER = uuid4(), uuid4()
+
+
+async def settled(task: "asyncio.Task[None]") -> bool:
+    """Whether the task is done once everything that can go on has gone on."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return task.done()
+
+
+async def test_whoever_waits_for_a_lock_leaves_connections_to_others(
+    serve: Serve, owner: Db, owner_url: str
+) -> None:
+    api = await serve()
+    flooding, neighbour = await api.register(), await api.register()
+    locker = await asyncpg.connect(owner_url)
+    async with locker.transaction():
+        await locker.execute(
+            "SELECT FROM organisations WHERE id = $1 FOR UPDATE",
+            UUID(flooding.organisation["id"]),
+        )
+        flood = [
+            asyncio.create_task(flooding.broadcast(str(number))) for number in range(3 * POOL_SIZE)
+        ]
+        await eventually(lambda: owner.fetchval(WAITING), CONNECTIONS_OF_ONE)
+        ok(await neighbour.broadcast("hello"), 201)
+        ok(await neighbour.get("/api/auth/me"))
+        ok(await flooding.get("/api/users"))
+        assert not any(task.done() for task in flood)
+    await locker.close()
+    for answer in await asyncio.gather(*flood):
+        ok(answer, 201)
+
+
+async def test_a_refused_request_gives_its_share_back(serve: Serve) -> None:
+    api = await serve()
+    admin = await api.register()
+    out = await api.login(admin.user["email"])
+    ok(await out.post("/api/auth/logout", refreshToken=out.refresh_token))
+    for _ in range(2 * CONNECTIONS_OF_ONE):
+        assert (await out.broadcast("nobody")).status_code == 401
+        assert (await admin.post("/api/organisations/broadcast")).status_code == 422
+    ok(await admin.broadcast("still here"), 201)
+
+
+class TestShares:
+    async def test_of_one_are_none_of_the_others(self) -> None:
+        shares = Shares(1)
+        await shares.take(ONE)
+        await shares.take(OTHER)
+        third = asyncio.create_task(shares.take(ONE))
+        assert not await settled(third)
+        shares.give(OTHER)
+        assert not await settled(third)
+        shares.give(ONE)
+        await third
+
+    async def test_go_to_who_waits_longest(self) -> None:
+        shares = Shares(1)
+        await shares.take(ONE)
+        first, second = (asyncio.create_task(shares.take(ONE)) for _ in range(2))
+        assert not await settled(second)
+        shares.give(ONE)
+        assert await settled(first)
+        assert not second.done()
+        shares.give(ONE)
+        await second
+
+    async def test_pass_by_who_gave_up(self) -> None:
+        shares = Shares(1)
+        await shares.take(ONE)
+        first, second = (asyncio.create_task(shares.take(ONE)) for _ in range(2))
+        assert not await settled(first)
+        first.cancel()
+        shares.give(ONE)
+        await second
+
+    async def test_given_to_who_is_cancelled_at_that_moment_go_on(self) -> None:
+        shares = Shares(1)
+        await shares.take(ONE)
+        first, second = (asyncio.create_task(shares.take(ONE)) for _ in range(2))
+        assert not await settled(second)
+        shares.give(ONE)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        await second
+
+    async def test_are_not_waited_for_without_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shares_module, "PATIENCE", 0.01)
+        shares = Shares(1)
+        await shares.take(ONE)
+        with pytest.raises(TimeoutError):
+            await shares.take(ONE)
+        shares.give(ONE)
+        await shares.take(ONE)
