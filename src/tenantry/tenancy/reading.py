@@ -44,10 +44,12 @@ class Reading:
         """
         entered, row = await self._database.read(self._who, (sql, arguments))
         role, owner, custom, weak = entered or (None, None, None, None)
-        if role is None or row is None:
+        if role is None:
             raise TokenInvalid
         if weak == b"t":
             raise SecondFactorRequired
+        if row is None:
+            raise TokenInvalid
         permissions = self.product.permissions.of(
             role.decode(), owner=owner == b"t", custom=msgspec.json.decode(custom or b"null")
         )
