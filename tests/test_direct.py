@@ -16,6 +16,7 @@ from tenantry.routing import Router
 from tenantry.tenancy.guards import any_member
 from tenantry.tenancy.reading import Reading
 from tenantry.testing import Account, Api, Serve, ok, refused
+from tenantry.testing.servers import Db
 
 PATHS = ["/api/organisations", "/api/users", "/api/activities"]
 BY_THE_FRAMEWORK = {"origin": "https://elsewhere.example"}  # which knows of CORS
@@ -98,6 +99,15 @@ async def test_refuse_as_the_framework_does(api: Api, path: str) -> None:
         assert ours.status_code == 401
         assert without_id(ours) == without_id(theirs)
         assert ours.headers["content-type"] == theirs.headers["content-type"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_ask_for_the_second_factor_that_is_required(fresh: Api, owner: Db, path: str) -> None:
+    admin = await fresh.register()
+    await owner.execute("UPDATE organisations SET requires_second_factor = true")
+    ours, theirs = await both(admin, path)
+    refused(ours, 403, code="SECOND_FACTOR_REQUIRED")
+    assert without_id(ours) == without_id(theirs)
 
 
 async def test_ask_for_the_routes_permission(api: Api) -> None:
