@@ -26,6 +26,7 @@ from tenantry import asgi, logs, settings
 from tenantry.account import routes as account
 from tenantry.activities.routes import router as activities
 from tenantry.attempts import Attempts, Turns
+from tenantry.auth.cookies import provide_cookie
 from tenantry.auth.proofs import Prover
 from tenantry.auth.relying_party import RelyingParty
 from tenantry.auth.routes import router as auth
@@ -88,6 +89,7 @@ ROUTES: list[ControllerRouterHandler] = [
 # What handlers are given by the server, not by the client.
 GIVEN = (
     "attempts",
+    "cookie",
     "database",
     "heads",
     "hub",
@@ -167,6 +169,7 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
 
     dependencies = {
         "attempts": Provide(provide_attempts, sync_to_thread=False),
+        "cookie": Provide(provide_cookie, sync_to_thread=False),
         "database": Provide(lambda: database, sync_to_thread=False),
         "heads": Provide(lambda: needed, sync_to_thread=False),
         "hub": Provide(lambda: hub, sync_to_thread=False),

@@ -422,6 +422,11 @@ class OriginNotAllowed(Forbidden):
     message = "Pages of this origin may not connect; its address belongs into CORS_ORIGINS"
 
 
+class CrossSiteRequest(Forbidden):
+    code = "CROSS_SITE_REQUEST"
+    message = "Only pages of this server itself may have the refresh token as a cookie"
+
+
 class TooManyAuthAttempts(TooMany):
     code = "TOO_MANY_AUTH_ATTEMPTS"
     message = "Too many auth attempts, please try again later"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 from uvicorn import Server
@@ -36,13 +36,19 @@ class AddressError(Exception):
     """The address cannot be listened on; the message says what to do."""
 
 
-@contextmanager
-def prepared(
-    settings: Settings, say: Callable[[str], None]
-) -> Iterator[tuple[Settings, str | None]]:
-    """Settings that can be served with: secrets there, database up, migrated, as its runtime role.
+class Prepared(NamedTuple):
+    """`settings` can be served with: they have secrets, and the database as its runtime role.
+    `worker_url` is that of the worker's role, where it is known.
+    """
 
-    And the URL of the worker's role, where that is known.
+    settings: Settings
+    owner_url: str
+    worker_url: str | None
+
+
+@contextmanager
+def prepared(settings: Settings, say: Callable[[str], None]) -> Iterator[Prepared]:
+    """The database up and migrated, and the secrets there.
 
     Raises:
         SettingsError: production without good secrets.
@@ -67,11 +73,17 @@ def prepared(
                 say=say,
             )
         )
-        yield replace(settings, database_url=logins.runtime), logins.worker
+        yield Prepared(replace(settings, database_url=logins.runtime), owner_url, logins.worker)
 
 
-def serve(settings: Settings, host: str, say: Callable[[str], None]) -> None:
-    """Serve until told to stop.
+def serve(
+    settings: Settings,
+    host: str,
+    say: Callable[[str], None],
+    arrange: Callable[[str, str], None] | None = None,
+) -> None:
+    """Serve until told to stop. Before the first request, `arrange` is called with the owner's URL
+    of the database and the address of the server.
 
     Raises what `prepared` raises, and `AddressError`.
     """
@@ -81,7 +93,7 @@ def serve(settings: Settings, host: str, say: Callable[[str], None]) -> None:
     try:
         with (
             listening(host, settings.port) as listener,
-            prepared(settings, say) as (ready, worker_url),
+            prepared(settings, say) as (ready, owner_url, worker_url),
         ):
             port = listener.getsockname()[1]
             os.environ.update(
@@ -98,6 +110,8 @@ def serve(settings: Settings, host: str, say: Callable[[str], None]) -> None:
                 **uvicorn_options(ready),
             )
             address = f"http://{_shown(host)}:{port}"
+            if arrange:
+                arrange(owner_url, address)
             say(f"Serving on {address} – the documentation is at {address}/docs")
             if not ready.production and not ready.smtp_url:
                 say(f"What it mails is at {address}/dev/mail")

@@ -50,11 +50,9 @@ export function connect(baseUrl: string, tokens: TokenStore): Tenantry {
   }
 
   async function exchange(used: TokenPair): Promise<void> {
-    const current = tokens.read();
-    if (!current || current.refreshToken !== used.refreshToken) return;
-    const { data, error } = await api.POST("/api/auth/refresh", {
-      body: { refreshToken: current.refreshToken },
-    });
+    const refreshToken = tokens.read()?.refreshToken;
+    if (!refreshToken || refreshToken !== used.refreshToken) return;
+    const { data, error } = await api.POST("/api/auth/refresh", { body: { refreshToken } });
     if (data) tokens.write(data.data);
     else if (error.code === "REFRESH_TOKEN_INVALID") tokens.write(null);
   }

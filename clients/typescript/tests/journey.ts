@@ -35,8 +35,8 @@ class Memory implements TokenStore {
 }
 
 /** The right kind of token, but expired long ago. */
-function stale({ refreshToken }: TokenPair): TokenPair {
-  return { accessToken: `e30.${btoa('{"exp":1}')}.AAAA`, refreshToken };
+function stale(tokens: TokenPair): TokenPair {
+  return { ...tokens, accessToken: `e30.${btoa('{"exp":1}')}.AAAA` };
 }
 
 function explain(error: ErrorReply): string {

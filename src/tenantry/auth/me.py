@@ -5,10 +5,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from tenantry.auth.cookies import RefreshCookie
 from tenantry.auth.sessions import Session, SignedIn, end_sessions, list_sessions, switch
 from tenantry.errors import NotAMember, SessionUnknown, TokenInvalid
 from tenantry.inputs import Input, PathId
@@ -121,14 +122,15 @@ async def switch_organisation(
     data: JSONBody[SwitchInput],
     person: NamedDependency[Person],
     tokens: NamedDependency[Tokens],
-) -> Reply[SignedIn]:
+    cookie: NamedDependency[RefreshCookie],
+) -> Response[Reply[SignedIn]]:
     """Tokens of this session for another organisation. Those for the present one stay good, so
     that other tabs are not disturbed. The next login begins where one worked last.
     """
     async with person.connection.transaction():
         switched = await switch(person.connection, tokens, person, data.organisation_id)
     note_identity(request.scope, person.user_id, data.organisation_id)
-    return Reply("Organisation switched", switched)
+    return cookie.keep(Reply("Organisation switched", switched))
 
 
 @get("/sessions", guards=[signed_in], summary="One's sessions", operation_id="listSessions")
@@ -145,7 +147,9 @@ async def get_sessions(person: NamedDependency[Person]) -> Reply[list[Session]]:
     summary="End a session",
     operation_id="endSession",
 )
-async def end_session(session_id: PathId, person: NamedDependency[Person]) -> Reply[Ended]:
+async def end_session(
+    session_id: PathId, person: NamedDependency[Person], cookie: NamedDependency[RefreshCookie]
+) -> Response[Reply[Ended]]:
     """Ends one of one's own sessions at once: its tokens and its sockets."""
     try:
         ending = {UUID(session_id)}
@@ -154,7 +158,8 @@ async def end_session(session_id: PathId, person: NamedDependency[Person]) -> Re
     ended = await end_sessions(person.connection, person.user_id, ending, "revoked")
     if not ended:
         raise SessionUnknown
-    return Reply("Session ended", Ended(ended))
+    reply = Reply("Session ended", Ended(ended))
+    return cookie.clear(reply) if ending == {person.session_id} else Response(reply)
 
 
 @post(
@@ -164,7 +169,9 @@ async def end_session(session_id: PathId, person: NamedDependency[Person]) -> Re
     summary="Sign out everywhere",
     operation_id="logoutAll",
 )
-async def logout_all(person: NamedDependency[Person]) -> Reply[Ended]:
+async def logout_all(
+    person: NamedDependency[Person], cookie: NamedDependency[RefreshCookie]
+) -> Response[Reply[Ended]]:
     """Ends all of one's sessions, this one too."""
     ended = await end_sessions(person.connection, person.user_id, None, "logout")
-    return Reply("Logged out everywhere", Ended(ended))
+    return cookie.clear(Reply("Logged out everywhere", Ended(ended)))

@@ -5,11 +5,12 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import delete, get
+from litestar import Response, delete, get
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from tenantry.attempts import Attempts
+from tenantry.auth.cookies import RefreshCookie
 from tenantry.auth.factors import require_strong
 from tenantry.errors import LastOwner, PasswordWrong, StepUpRequired, TokenInvalid
 from tenantry.inputs import Input, Password
@@ -148,7 +149,8 @@ async def erase_me(
     passwords: NamedDependency[Passwords],
     mail: NamedDependency[Mail],
     product: NamedDependency[Product],
-) -> Reply[Erased]:
+    cookie: NamedDependency[RefreshCookie],
+) -> Response[Reply[Erased]]:
     """Leaves every organisation, ends every session, and erases who one was: the feeds keep
     "Former member". It cannot be taken back. Needs one's password, and a session that has given
     the second factor, if there is one.
@@ -177,7 +179,7 @@ async def erase_me(
         await mail.send(connection, Template.ACCOUNT_ERASED, account["email"], name=account["name"])
         if not await connection.fetchval(ERASE, person.user_id):
             raise TokenInvalid  # they have joined another one at this very moment
-    return Reply("Account deleted", Erased(erased=True))
+    return cookie.clear(Reply("Account deleted", Erased(erased=True)))
 
 
 async def _leave(person: Person, product: Product, organisation: UUID, name: str) -> bool:

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from litestar import Request, post
+from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
+from msgspec import UNSET, UnsetType
 from uuid_utils.compat import uuid7
 
 from tenantry.attempts import Attempts, Guess
 from tenantry.auth import passkeys, second_factor, second_step, totp
+from tenantry.auth.cookies import RefreshCookie
 from tenantry.auth.devices import device_of
 from tenantry.auth.factors import factors_of
 from tenantry.auth.me import end_session, get_me, get_sessions, logout_all, switch_organisation
@@ -30,6 +32,8 @@ from tenantry.db.database import Database
 from tenantry.errors import (
     CredentialsInvalid,
     EmailInUse,
+    FieldError,
+    Invalid,
     NoOrganisation,
     RefreshTokenInvalid,
     RefreshTokenMissing,
@@ -68,7 +72,9 @@ class LoginInput(Input):
 
 
 class RefreshInput(Input):
-    refresh_token: Token
+    """`refresh_token` is left out where a cookie has it."""
+
+    refresh_token: Token | UnsetType = UNSET
 
 
 class LogoutInput(Input):
@@ -85,13 +91,15 @@ class LogoutInput(Input):
 async def register(
     request: Request[Any, Any, Any],
     data: JSONBody[RegisterInput],
+    *,
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
     tokens: NamedDependency[Tokens],
     attempts: NamedDependency[Attempts],
     mail: NamedDependency[Mail],
     product: NamedDependency[Product],
-) -> Reply[SignedIn]:
+    cookie: NamedDependency[RefreshCookie],
+) -> Response[Reply[SignedIn]]:
     """Makes an account and an organisation on the FREE plan, of which it is the admin.
 
     A link to prove the address is mailed; the account works without.
@@ -121,7 +129,7 @@ async def register(
             await mail_verification(connection, mail, tokens, user)
         opened = await open_session(connection, tokens, user, device_of(request.scope))
     note_identity(request.scope, user, organisation)
-    return Reply("Registration successful", opened)
+    return cookie.keep(Reply("Registration successful", opened))
 
 
 @post(
@@ -140,7 +148,8 @@ async def login(
     tokens: NamedDependency[Tokens],
     attempts: NamedDependency[Attempts],
     prover: NamedDependency[Prover],
-) -> Reply[SignedIn | SecondFactorNeeded]:
+    cookie: NamedDependency[RefreshCookie],
+) -> Response[Reply[SignedIn | SecondFactorNeeded]]:
     """Opens a session. The answer is the same for an unknown address and a wrong password; wrong
     ones have to wait, longer each time.
 
@@ -164,10 +173,10 @@ async def login(
             factors = await factors_of(connection, user)
             if factors.any:
                 step = await first_step_done(connection, prover, user, device, factors)
-                return Reply("Second factor required", step)
+                return cookie.keep(Reply("Second factor required", step))
             opened = await open_session(connection, tokens, user, device)
     note_identity(request.scope, user, opened.organisation.id)
-    return Reply("Login successful", opened)
+    return cookie.keep(Reply("Login successful", opened))
 
 
 @post(
@@ -184,18 +193,23 @@ async def refresh(
     database: NamedDependency[Database],
     tokens: NamedDependency[Tokens],
     mail: NamedDependency[Mail],
-) -> Reply[TokenPair]:
+    cookie: NamedDependency[RefreshCookie],
+) -> Response[Reply[TokenPair]]:
     """Gives the next access and refresh token. Each refresh token works once.
 
     The same one again within ten seconds gives the same successor, for tabs and lost answers.
     Later, it has been stolen from somebody: the whole session ends.
     """
-    async with database.system() as connection:
-        pair, claims = await rotate(
-            connection, tokens, mail, data.refresh_token, device_of(request.scope)
-        )
+    token = data.refresh_token or cookie.token
+    if token is None:
+        raise Invalid(fields=(FieldError("refreshToken", "refreshToken is required"),))
+    try:
+        async with database.system() as connection:
+            pair, claims = await rotate(connection, tokens, mail, token, device_of(request.scope))
+    except RefreshTokenInvalid:
+        raise RefreshTokenInvalid(headers=cookie.clearing) from None
     note_identity(request.scope, claims.user, claims.organisation)
-    return Reply("Token refreshed", pair)
+    return cookie.keep(Reply("Token refreshed", pair))
 
 
 @post(
@@ -210,19 +224,21 @@ async def logout(
     data: JSONBody[LogoutInput],
     person: NamedDependency[Person],
     tokens: NamedDependency[Tokens],
-) -> Reply[None]:
+    cookie: NamedDependency[RefreshCookie],
+) -> Response[Reply[None]]:
     """Ends the session at once: its access tokens, its refresh tokens and its sockets."""
-    if not data.refresh_token:
+    token = data.refresh_token or cookie.token
+    if token is None:
         raise RefreshTokenMissing
     ending = {person.session_id}
     try:
-        claims = tokens.read_refresh(data.refresh_token)
+        claims = tokens.read_refresh(token)
     except TokenError:
         pass  # expired or foreign: there is nothing more to end
     else:
         ending.add(claims.session)  # another session's, where it is the same user's
     await end_sessions(person.connection, person.user_id, ending, "logout")
-    return Reply("Logged out successfully", None)
+    return cookie.clear(Reply("Logged out successfully", None))
 
 
 router = Router(

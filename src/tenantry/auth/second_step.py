@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, post
+from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
@@ -18,6 +18,7 @@ from tenantry.auth.challenges import (
     open_challenge,
     try_challenge,
 )
+from tenantry.auth.cookies import RefreshCookie
 from tenantry.auth.credentials import Credential, PasskeyRequestOptions, to_base64url
 from tenantry.auth.devices import Device, device_of
 from tenantry.auth.factors import Factors, passkeys_of
@@ -113,7 +114,8 @@ async def second_factor(
     tokens: NamedDependency[Tokens],
     attempts: NamedDependency[Attempts],
     prover: NamedDependency[Prover],
-) -> Reply[SignedIn]:
+    cookie: NamedDependency[RefreshCookie],
+) -> Response[Reply[SignedIn]]:
     """What `login` asks for where the account has a second factor: its token, and one of a code
     of the authenticator app, a recovery code and a passkey's credential.
 
@@ -134,7 +136,7 @@ async def second_factor(
         except NoChallenge:
             raise SignInExpired from None
     note_identity(request.scope, user, opened.organisation.id)
-    return Reply("Login successful", opened)
+    return cookie.keep(Reply("Login successful", opened))
 
 
 @post(
@@ -176,7 +178,8 @@ async def passkey_login(
     database: NamedDependency[Database],
     tokens: NamedDependency[Tokens],
     prover: NamedDependency[Prover],
-) -> Reply[SignedIn]:
+    cookie: NamedDependency[RefreshCookie],
+) -> Response[Reply[SignedIn]]:
     """Without a password. The passkey must have verified its person, by PIN, finger or face, so
     that it is two factors: what one has, and what one knows or is.
     """
@@ -196,7 +199,7 @@ async def passkey_login(
         except NoChallenge:
             raise SignInExpired from None
     note_identity(request.scope, user, opened.organisation.id)
-    return Reply("Login successful", opened)
+    return cookie.keep(Reply("Login successful", opened))
 
 
 def _names(credential: Credential, user: UUID) -> bool:

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from asyncpg import Record
+from msgspec import UNSET, UnsetType
 from uuid_utils.compat import uuid7
 
 from tenantry.auth.devices import Device
@@ -50,9 +51,11 @@ REUSED = "SELECT name, email, device FROM tenantry.reused_session($1)"
 END = "SELECT tenantry.end_sessions($1, $2, $3, $4)"
 
 
-class TokenPair(msgspec.Struct, frozen=True, rename="camel"):
+class TokenPair(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`refresh_token` is left out where the answer has it as a cookie."""
+
     access_token: str
-    refresh_token: str
+    refresh_token: str | UnsetType = UNSET
 
 
 class SignedInUser(msgspec.Struct, frozen=True):
@@ -72,9 +75,9 @@ class SignedInOrganisation(msgspec.Struct, frozen=True, rename="camel"):
     subscription_plan: str
 
 
-class SignedIn(msgspec.Struct, frozen=True, rename="camel"):
-    access_token: str
-    refresh_token: str
+class SignedIn(TokenPair, frozen=True, kw_only=True, rename="camel"):
+    """Tokens, and of whom and for what they are."""
+
     user: SignedInUser
     organisation: SignedInOrganisation
 

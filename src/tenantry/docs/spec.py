@@ -6,7 +6,7 @@ nor `public`, `undeclared` finds it.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -17,12 +17,14 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.routes import HTTPRoute
-from litestar.types import ControllerRouterHandler
+from litestar.types import ControllerRouterHandler, Guard
 
 from tenantry import __version__
+from tenantry.auth import cookies
 from tenantry.docs import schemas
 from tenantry.errors import (
     BadRequest,
+    CrossSiteRequest,
     FieldError,
     Forbidden,
     Invalid,
@@ -131,6 +133,24 @@ CORS_ORIGINS.
 
 SOCKET_ERRORS = (OriginNotAllowed, Invalid, TooMany, TooManyConnections, Unavailable)
 
+COOKIE_PARAMETERS: list[dict[str, Any]] = [
+    {
+        "name": cookies.HEADER,
+        "in": "header",
+        "description": "With it, a page of this server has its refresh token as an HttpOnly "
+        "cookie: answers set it in place of `refreshToken`, and where a request has no "
+        "`refreshToken`, it is taken from there.",
+        "schema": {"type": "string", "const": "1"},
+    },
+    {
+        "name": cookies.NAME,
+        "in": "cookie",
+        "description": f"Called `{cookies.SECURE_NAME}` where PUBLIC_URL is https. Looked at only "
+        f"with {cookies.HEADER}.",
+        "schema": {"type": "string"},
+    },
+]
+
 TAGS = [
     Tag("Authentication", "Accounts and sessions."),
     Tag("Organisations", "The organisation that the token is for."),
@@ -233,17 +253,12 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> list[type
     for parameter in operation.get("parameters", []):
         _without_null(parameter["schema"])
     errors: list[type[TenantryError]] = list(handler.opt.get("answers", ()))
-    if guards := handler.resolve_guards():
-        operation["security"] = [{"bearer": []}]
-        if signed_in_or_nobody in guards:
-            operation["security"].append({})
-        else:
-            errors.append(TokenMissing)
-        errors.append(TokenInvalid)
-        if not {signed_in, signed_in_or_nobody}.intersection(guards):
-            errors.append(SecondFactorRequired)
-        if any(isinstance(guard, Allowed) for guard in guards):
-            errors.append(Forbidden)
+    if "cookie" in handler.parsed_fn_signature.parameters:
+        operation["parameters"] = [*operation.get("parameters", []), *COOKIE_PARAMETERS]
+        errors.append(CrossSiteRequest)
+    guards = handler.resolve_guards()
+    if guards:
+        errors += _guarded(operation, guards)
     if "requestBody" in operation:
         errors += [BadRequest, TooSlow, TooLarge]
     if "requestBody" in operation or operation.get("parameters"):
@@ -255,6 +270,21 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> list[type
         errors.append(Unavailable)
     operation["responses"].pop("400", None)  # Litestar's own; ours follow
     _document(operation, errors)
+    return errors
+
+
+def _guarded(operation: dict[str, Any], guards: Sequence[Guard]) -> list[type[TenantryError]]:
+    """Document who may call it; gives the errors for who may not."""
+    operation["security"] = [{"bearer": []}]
+    errors: list[type[TenantryError]] = [TokenInvalid]
+    if signed_in_or_nobody in guards:
+        operation["security"].append({})
+    else:
+        errors.insert(0, TokenMissing)
+    if not {signed_in, signed_in_or_nobody}.intersection(guards):
+        errors.append(SecondFactorRequired)
+    if any(isinstance(guard, Allowed) for guard in guards):
+        errors.append(Forbidden)
     return errors
 
 

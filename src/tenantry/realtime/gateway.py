@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from litestar import MediaType, Request, Response, get
 from litestar.di import NamedDependency
@@ -19,6 +19,7 @@ from tenantry.errors import (
     TokenInvalid,
     Unavailable,
 )
+from tenantry.origins import may_ask, own_origin
 from tenantry.realtime.handshake import EXTENSION
 from tenantry.realtime.heartbeat import Heartbeat
 from tenantry.realtime.hub import Hub
@@ -54,7 +55,9 @@ class Gateway:
         self._hub = hub
         self._heartbeat = heartbeat
         self._settings = settings
-        self._origins = allowed_origins(settings)
+        self._origins = own_origin(settings.public_url) | {
+            origin.lower() for origin in settings.cors_origins
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection: WebSocketProtocol = scope["extensions"][EXTENSION]
@@ -77,21 +80,9 @@ class Gateway:
         self._hub.follow(connection)
 
 
-def allowed_origins(settings: Settings) -> set[str]:
-    """The pages, besides those of the host itself, that may connect: PUBLIC_URL, CORS_ORIGINS."""
-    allowed = {origin.lower() for origin in settings.cors_origins}
-    if settings.public_url:
-        public = urlsplit(settings.public_url.lower())
-        allowed.add(f"{public.scheme}://{public.netloc}")
-    return allowed
-
-
 def check_origin(scope: Mapping[str, Any], allowed: set[str]) -> None:
     """A browser says which page asks (RFC 6455, 10.2). Raises `OriginNotAllowed`."""
-    headers = dict(scope["headers"])
-    origin = headers.get(b"origin", b"").decode("latin-1").lower()
-    host = headers.get(b"host", b"").decode("latin-1").lower()
-    if origin and origin not in {f"http://{host}", f"https://{host}"} | allowed:
+    if not may_ask(scope, allowed):
         raise OriginNotAllowed
 
 
