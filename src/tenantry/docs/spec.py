@@ -1,8 +1,8 @@
 """The OpenAPI 3.1 document: Litestar's, completed with what the handlers declare.
 
-A handler's `guards` become its security, its `answers` the documented errors, with the envelope
-as their schema and the contract's sentence as their example. Where a handler has neither guard
-nor `public`, `undeclared` finds it.
+A handler's `guards` become its security, with the permission that they ask for; its `answers` the
+documented errors, with the envelope as their schema and the contract's sentence as their example.
+Where a handler has neither guard nor `public`, `undeclared` finds it.
 """
 
 import re
@@ -234,7 +234,9 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> list[type
         _without_null(parameter["schema"])
     errors: list[type[TenantryError]] = list(handler.opt.get("answers", ()))
     if guards := handler.resolve_guards():
-        operation["security"] = [{"bearer": []}]
+        allowed = [guard for guard in guards if isinstance(guard, Allowed)]
+        # OpenAPI 3.1: of a scheme that has no scopes, what its holder must be able to do.
+        operation["security"] = [{"bearer": [guard.permission for guard in allowed]}]
         if signed_in_or_nobody in guards:
             operation["security"].append({})
         else:
@@ -242,7 +244,7 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> list[type
         errors.append(TokenInvalid)
         if not {signed_in, signed_in_or_nobody}.intersection(guards):
             errors.append(SecondFactorRequired)
-        if any(isinstance(guard, Allowed) for guard in guards):
+        if allowed:
             errors.append(Forbidden)
     if "requestBody" in operation:
         errors += [BadRequest, TooSlow, TooLarge]
