@@ -46,7 +46,7 @@ clients: $(BIN)/.run ## Generate the TypeScript client in build/clients (needs n
 
 .PHONY: docs
 docs: $(BIN)/.dev ## Build the documentation site in build/site, without a network
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "The site is in build/site; make docs-serve shows it, and what you change."
 
 .PHONY: docs-serve
