@@ -47,11 +47,11 @@ clients: $(BIN)/.run ## Generate the TypeScript client in build/clients (needs n
 .PHONY: docs
 docs: $(BIN)/.dev ## Build the documentation site in build/site, without a network
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
-	@echo "The site is in build/site; make docs-serve shows it, and what you change."
+	@echo "The site is in build/site; make docs-serve shows it as you write."
 
 .PHONY: docs-serve
-docs-serve: $(BIN)/.dev ## Show the site on port 8000, built anew with each change
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --livereload --watch README.md --watch CHANGELOG.md --watch src
+docs-serve: $(BIN)/.dev ## Show the site on port 8000, with each change of a page
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --livereload --watch README.md --watch CHANGELOG.md
 
 .PHONY: lock
 lock: $(BIN)/.dev ## Write the locks anew from the ranges in pyproject.toml

@@ -10,8 +10,10 @@ DOCS = ROOT / "docs"
 SOURCES = "source/"
 
 # Pages of the site that stand elsewhere in the repository.
-MOVED = {"README.md": "quickstart.md", "CHANGELOG.md": "changelog.md"} | {
-    "CONTRIBUTING.md": "contributing.md"
+MOVED = {
+    "README.md": "quickstart.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
 }
 LANGUAGES = {".py": "python", ".js": "js", ".ts": "ts", ".toml": "toml", ".sql": "sql"}
 

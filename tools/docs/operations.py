@@ -25,6 +25,7 @@ Each answer carries `ratelimit-limit`, `ratelimit-remaining` and `ratelimit-rese
 `x-request-id`.
 """
 
+SOCKET = "/ws"
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -66,6 +67,8 @@ class Operation:
 
     @property
     def who(self) -> str:
+        if self.path == SOCKET:
+            return "whoever is signed in, by a ticket or token"
         security = self.about.get("security")
         if not security:
             return "anybody"
@@ -103,7 +106,7 @@ def pages(spec: Schema) -> dict[str, str]:
 
 def stream_tables(spec: Schema) -> dict[str, str]:
     """The tables in the description of the stream: its events, and its close codes."""
-    paragraphs = spec["paths"]["/ws"]["get"]["description"].split("\n\n")
+    paragraphs = spec["paths"][SOCKET]["get"]["description"].split("\n\n")
     events, close_codes = [one.strip() for one in paragraphs if one.strip().startswith("|")]
     return {"events": events, "close codes": close_codes}
 
@@ -201,7 +204,7 @@ def _media(answer: Schema) -> str:
 
 
 def _example(operation: Operation, body: Schema, schemas: Schemas) -> str:
-    if operation.path == "/ws":
+    if operation.path == SOCKET:
         return ""
     path = operation.path.replace("{", "$").replace("}", "")
     command = ["curl" if operation.method == "GET" else f"curl -X {operation.method}"]

@@ -9,7 +9,7 @@ Schemas: TypeAlias = dict[str, Schema]
 
 FORMATS = {"uuid": "id", "date-time": "time"}
 SHOWN = {"uuid": "0193f0a2-…", "date-time": "2026-01-31T09:00:00Z"}
-FEW = 12  # values of an enum that are listed
+FEW = 9  # values of an enum; of more, three are shown
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,9 @@ def _kind(schema: Schema, schemas: Schemas) -> str:
     if "const" in schema:
         return f"`{schema['const']}`"
     if values := schema.get("enum"):
-        listed = ", ".join(f"`{value}`" for value in values[:FEW])
-        return f"{listed} …" if len(values) > FEW else listed
+        shown = values if len(values) <= FEW else values[:3]
+        more = f" … ({len(values)})" if len(values) > FEW else ""
+        return ", ".join(f"`{value}`" for value in shown) + more
     if alternatives := schema.get("oneOf"):
         return " or ".join(text_of(one, schemas) for one in alternatives)
     kind = schema.get("type", "any")
