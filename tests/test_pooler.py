@@ -14,8 +14,9 @@ import asyncpg
 import pytest
 
 from tenantry.db.branches import SchemaError
-from tenantry.db.database import SERVER_SETTINGS
+from tenantry.db.database import POOL_SIZE, SERVER_SETTINGS
 from tenantry.db.pooler import require_own_connections
+from tenantry.db.reader import CONNECTIONS
 from tenantry.testing import Api, make_settings, ok, serving
 from tenantry.testing.servers import Db
 from tests.conftest import needs
@@ -72,6 +73,12 @@ def open_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="tenantry-pooler-"))
     folder.chmod(0o777)
     return folder
+
+
+def test_the_pool_has_room_for_every_connection_of_a_process() -> None:
+    each = POOL_SIZE + CONNECTIONS + 1  # for transactions, for reads, and the one that listens
+    assert f"`processes × {each}`" in PAGE
+    assert f"; four processes\ndefault_pool_size = {4 * each}\n" in CONFIGURATION
 
 
 async def test_session_mode_serves_requests_sockets_and_limits(
