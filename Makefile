@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .PHONY: help
 help: ## What there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[36mmake %-8s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[36mmake %-10s\033[0m %s\n", $$1, $$2}'
 
 .PHONY: run
 run: $(BIN)/.run ## Start the server on PORT (3000), with its own PostgreSQL in .tenantry/
@@ -43,6 +43,15 @@ clients: $(BIN)/.run ## Generate the TypeScript client in build/clients (needs n
 	@$(BIN)/tenantry openapi build/openapi.json
 	@clients/typescript/generate.sh build/openapi.json
 	@echo "The client is in build/clients/typescript; see docs/clients.md."
+
+.PHONY: docs
+docs: $(BIN)/.dev ## Build the documentation site in build/site, without a network
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "The site is in build/site; make docs-serve shows it as you write."
+
+.PHONY: docs-serve
+docs-serve: $(BIN)/.dev ## Show the site on port 8000, with each change of a page
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --livereload --watch README.md --watch CHANGELOG.md
 
 .PHONY: lock
 lock: $(BIN)/.dev ## Write the locks anew from the ranges in pyproject.toml

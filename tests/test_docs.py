@@ -100,6 +100,12 @@ class TestDocument:
                 guarded = operation["operationId"] not in PUBLIC
                 assert ("security" in operation) == guarded, f"{method} {path}"
 
+    async def test_names_the_permission_that_a_guard_asks_for(self, spec: dict[str, Any]) -> None:
+        assert spec["paths"]["/api/users/invite"]["post"]["security"] == [
+            {"bearer": ["members:invite"]}
+        ]
+        assert spec["paths"]["/api/activities"]["get"]["security"] == [{"bearer": []}]
+
 
 class TestPage:
     async def test_needs_nothing_from_elsewhere(self, api: Api) -> None:

@@ -21,6 +21,7 @@ from uvicorn import Server
 from uvicorn.supervisors import Multiprocess
 
 from tenantry.db import embedded, schema
+from tenantry.db.pooler import require_own_connections
 from tenantry.feature import installed, jobs_of, migrations_of, product_of
 from tenantry.mail import Mail
 from tenantry.protocols import BoundedHttpProtocol
@@ -54,7 +55,7 @@ def prepared(settings: Settings, say: Callable[[str], None]) -> Iterator[Prepare
         SettingsError: production without good secrets.
         PlansError: the plans cannot be read.
         EmbeddedError: the embedded database cannot be used.
-        SchemaError: the database cannot be reached, or not migrated.
+        SchemaError: the database cannot be reached, or not migrated, or is behind a pooler.
     """
     features = installed()
     product_of(settings, features)
@@ -65,6 +66,7 @@ def prepared(settings: Settings, say: Callable[[str], None]) -> Iterator[Prepare
             stack.enter_context(embedded.hold(settings.data))
             say(f"Starting PostgreSQL in {settings.data} …")
             owner_url = stack.enter_context(embedded.running(settings.data))
+        asyncio.run(require_own_connections(owner_url, say=say, patience=schema.PATIENCE))
         logins = asyncio.run(
             schema.prepare(
                 owner_url,

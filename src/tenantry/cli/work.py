@@ -8,6 +8,7 @@ import rich_click as click
 from tenantry import logs
 from tenantry.cli.console import data_option, load, plain_failures, say
 from tenantry.db import schema
+from tenantry.db.pooler import require_own_connections
 from tenantry.feature import installed, jobs_of, migrations_of
 from tenantry.server import with_secrets
 from tenantry.settings import SettingsError
@@ -30,6 +31,7 @@ def command(data: Path | None) -> None:
                 ["DATABASE_URL is not set; with the embedded database, `serve` does the work."]
             )
         features = installed()
+        asyncio.run(require_own_connections(settings.database_url))
         asyncio.run(schema.require_worker(settings.database_url, migrations_of(features)))
         if jobs := jobs_of(features):
             if settings.runtime_database_url is None:
@@ -38,7 +40,9 @@ def command(data: Path | None) -> None:
                     f"RUNTIME_DATABASE_URL is not set, and the jobs of features need it: {names}."
                 )
                 raise SettingsError([problem])
-            asyncio.run(schema.require_runtime(settings.runtime_database_url))
+            runtime_url = settings.runtime_database_url
+            asyncio.run(require_own_connections(runtime_url, variable="RUNTIME_DATABASE_URL"))
+            asyncio.run(schema.require_runtime(runtime_url))
     say("Working …")
     logs.configure()
     run(settings, child=False)

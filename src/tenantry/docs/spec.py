@@ -1,8 +1,8 @@
 """The OpenAPI 3.1 document: Litestar's, completed with what the handlers declare.
 
-A handler's `guards` become its security, its `answers` the documented errors, with the envelope
-as their schema and the contract's sentence as their example. Where a handler has neither guard
-nor `public`, `undeclared` finds it.
+A handler's `guards` become its security, with the permission that they ask for; its `answers` the
+documented errors, with the envelope as their schema and the contract's sentence as their example.
+Where a handler has neither guard nor `public`, `undeclared` finds it.
 """
 
 import re
@@ -275,7 +275,9 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> list[type
 
 def _guarded(operation: dict[str, Any], guards: Sequence[Guard]) -> list[type[TenantryError]]:
     """Document who may call it; gives the errors for who may not."""
-    operation["security"] = [{"bearer": []}]
+    allowed = [guard for guard in guards if isinstance(guard, Allowed)]
+    # OpenAPI 3.1: of a scheme that has no scopes, what its holder must be able to do.
+    operation["security"] = [{"bearer": [guard.permission for guard in allowed]}]
     errors: list[type[TenantryError]] = [TokenInvalid]
     if signed_in_or_nobody in guards:
         operation["security"].append({})
@@ -283,7 +285,7 @@ def _guarded(operation: dict[str, Any], guards: Sequence[Guard]) -> list[type[Te
         errors.insert(0, TokenMissing)
     if not {signed_in, signed_in_or_nobody}.intersection(guards):
         errors.append(SecondFactorRequired)
-    if any(isinstance(guard, Allowed) for guard in guards):
+    if allowed:
         errors.append(Forbidden)
     return errors
 
