@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 from tenantry.ratelimit import RateLimiter, client_key
 from tenantry.server import listening
 from tenantry.settings import Settings
-from tenantry.testing import Api, Serve, connect_socket, refused, unique_email
+from tenantry.testing import Api, Serve, connect_socket, ok, refused, unique_email
 from tests.conftest import RedisServer, needs
 
 
@@ -79,6 +79,13 @@ class TestAuth:
         refused(await api.post("/api/auth/login", **body), 401)
         url = httpx.URL(api.url).copy_with(raw_path=path.encode())
         refused(await api.http.post(url, json=body), 429, code="TOO_MANY_AUTH_ATTEMPTS")
+
+    async def test_does_not_count_what_only_reads(self, serve: Serve) -> None:
+        """A page asks who is signed in each time it is loaded, and that is no attempt."""
+        api = await serve(rate_limit_auth=parse("1/minute"))
+        account = await api.register()
+        for _ in range(3):
+            ok(await account.get("/api/auth/me"))
 
     async def test_is_ten_a_minute_and_a_hundred_over_all_unless_set(self) -> None:
         settings = Settings()
@@ -151,4 +158,4 @@ async def test_a_limit_that_is_off_sends_no_headers(api: Api) -> None:
     assert answer.json() == {"status": "ok"}
     assert "ratelimit-limit" not in answer.headers
     limiter = RateLimiter(replace(Settings(), rate_limit_global=None, rate_limit_auth=None))
-    assert await limiter.check("/api/auth/login", "192.0.2.1") is None
+    assert await limiter.check("POST", "/api/auth/login", "192.0.2.1") is None

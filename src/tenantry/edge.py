@@ -97,7 +97,7 @@ class Exchange:
     async def run(self) -> None:
         client = self.scope["client"]
         self.verdict = await self.edge.limiter.check(
-            self.scope["path"], client[0] if client else ""
+            self.scope.get("method", ""), self.scope["path"], client[0] if client else ""
         )
         if self.verdict and self.verdict.exceeded:
             await self.refuse(

@@ -1,5 +1,7 @@
 """Rate limits: how many requests one client may make, over all and under /api/auth.
 
+What only reads there (who is signed in) is no attempt at anything, and counts over all only.
+
 A client is an address; an IPv6 one counts by its /64, which is what one subscriber is given.
 Counts are the process's own, or shared by all processes and nodes through Redis. If Redis goes
 away, each process counts for itself until it is back: limits get wider, never absent.
@@ -67,11 +69,11 @@ class RateLimiter:
             bridge: Any = self._redis.bridge
             await bridge.storage.aclose()  # the redis.asyncio client
 
-    async def check(self, path: str, address: str) -> Verdict | None:
+    async def check(self, method: str, path: str, address: str) -> Verdict | None:
         """Count one request; None where no limit applies to it."""
         client = client_key(address)
         verdict = None
-        if self._auth and is_auth(path):
+        if self._auth and method != "GET" and is_auth(path):
             verdict = await self._count("auth", self._auth, client)
         if self._global and not (verdict and verdict.exceeded):
             over_all = await self._count("global", self._global, client)
