@@ -24,9 +24,14 @@ from tenantry.ratelimit import client_key
 
 log = structlog.get_logger()
 
-ATTEMPT = "SELECT wait, locked FROM tenantry.attempt($1, $2, $3)"
+# Nobody waits for the disk: should PostgreSQL crash, the guesses of its last moment are forgotten.
+ATTEMPT = """
+SELECT wait, locked
+  FROM tenantry.attempt($1, $2, $3), set_config('synchronous_commit', 'off', true)
+"""
 ATTEMPT_LOGIN = """
-SELECT wait, locked, user_id, password_hash FROM tenantry.attempt_login($1, $2)
+SELECT wait, locked, user_id, password_hash
+  FROM tenantry.attempt_login($1, $2), set_config('synchronous_commit', 'off', true)
 """
 SUCCEEDED = "SELECT tenantry.attempt_succeeded($1, $2, $3)"
 

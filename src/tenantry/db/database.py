@@ -172,6 +172,7 @@ class Database:
     ) -> tuple[Connection, Record] | None:
         """Ask a door, on a connection that is kept where the answer has the `proof`."""
         connection = await self._pool.acquire()
+        connection.nowhere = False
         try:
             row = await connection.fetchrow(door, *arguments)
         except BaseException:
@@ -200,7 +201,9 @@ class Database:
         connection = await self._pool.acquire()
         broken = True
         try:
-            await connection.execute(ENTER_NOWHERE)
+            if not connection.nowhere:
+                await connection.execute(ENTER_NOWHERE)
+                connection.nowhere = True
             yield connection
             broken = False
         except TenantryError:  # an answer, not a fault; its transaction has been rolled back

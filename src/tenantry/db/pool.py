@@ -22,11 +22,12 @@ class Connection(DriverConnection):
     """The driver's, and the organisations that got something recorded since it was taken.
 
     `news` is None where whoever records also notifies, in the same transaction. `share` is the
-    organisation that it is a share of.
+    organisation that it is a share of; `nowhere` says that no organisation is entered.
     """
 
     news: set[UUID] | None = None
     share: UUID | None = None
+    nowhere: bool = True
 
 
 CONNECT_TIMEOUT = 5.0

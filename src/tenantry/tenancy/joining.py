@@ -9,10 +9,19 @@ from tenantry import feed
 from tenantry.db.pool import Connection
 from tenantry.events import UserJoined
 
-CREATE_MEMBER = "SELECT tenantry.create_member($1, $2, $3, $4, $5, $6)"
-ADD_MEMBER = "SELECT name, email FROM tenantry.add_member($1, $2, $3)"
-COUNT_MEMBER = """
-UPDATE organisations SET member_count = member_count + 1, updated_at = now() WHERE id = $1
+CREATE_MEMBER = """
+WITH joined AS MATERIALIZED (SELECT tenantry.create_member($2, $3, $4, $5, $6, $7) AS created)
+UPDATE organisations SET member_count = member_count + 1, updated_at = now()
+  FROM joined
+ WHERE id = $1 AND joined.created
+RETURNING id
+"""
+ADD_MEMBER = """
+WITH joined AS MATERIALIZED (SELECT name, email FROM tenantry.add_member($2, $3, $4))
+UPDATE organisations SET member_count = member_count + 1, updated_at = now()
+  FROM joined
+ WHERE id = $1 AND joined.name IS NOT NULL
+RETURNING joined.name, joined.email
 """
 
 
@@ -28,9 +37,10 @@ async def join_as_new(
     owner: bool = False,
 ) -> bool:
     """Make an account as a member of the organisation. False: the address has an account."""
-    if not await connection.fetchval(CREATE_MEMBER, user, email, name, password_hash, role, owner):
+    account = (user, email, name, password_hash)
+    if not await connection.fetchval(CREATE_MEMBER, organisation, *account, role, owner):
         return False
-    await _joined(connection, organisation, user, name, email, role)
+    await _record(connection, user, name, email, role)
     return True
 
 
@@ -42,18 +52,15 @@ async def join(
     None: they are a member already, or the organisation is neither new nor has an open invite
     for their address.
     """
-    added = await connection.fetchrow(ADD_MEMBER, user, role, owner)
-    if added is None or added["name"] is None:
+    added = await connection.fetchrow(ADD_MEMBER, organisation, user, role, owner)
+    if added is None:
         return None
-    await _joined(connection, organisation, user, added["name"], added["email"], role)
+    await _record(connection, user, added["name"], added["email"], role)
     name: str = added["name"]
     return name
 
 
-async def _joined(
-    connection: Connection, organisation: UUID, user: UUID, name: str, email: str, role: str
-) -> None:
-    await connection.execute(COUNT_MEMBER, organisation)
+async def _record(connection: Connection, user: UUID, name: str, email: str, role: str) -> None:
     await feed.record(
         connection,
         UserJoined(user, name, email, role),

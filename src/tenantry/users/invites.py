@@ -39,7 +39,7 @@ from tenantry.tenancy.permissions import Permission, Role
 from tenantry.tenancy.person import Person
 from tenantry.tenancy.plans import Plans
 from tenantry.tenancy.product import Product
-from tenantry.tenancy.seats import lock_seats
+from tenantry.tenancy.seats import Seats
 from tenantry.tenancy.tenant import Tenant
 from tenantry.tenancy.tokens import Tokens, token_hash
 from tenantry.users.inviting import Invite, lock_to_invite, seat_limit_reached
@@ -47,6 +47,10 @@ from tenantry.users.inviting import Invite, lock_to_invite, seat_limit_reached
 ENTER_BY_INVITE = """
 SELECT organisation_id, id, email, role, custom_role_id, state, account_exists
   FROM tenantry.enter_by_invite($1)
+"""
+LOCK_BY_INVITE = """
+SELECT organisation_id, id, email, role, custom_role_id, state, subscription_plan, member_count
+  FROM tenantry.lock_by_invite($1)
 """
 IS_INSIDE = """
 SELECT EXISTS (
@@ -195,9 +199,9 @@ async def _accept(
     password_hash: str | None = None,
 ) -> AcceptedInvite:
     """Join by the invite, within the caller's transaction; with a hash, as a new account."""
-    organisation = (await open_invite(connection, hashed))["organisation_id"]
-    seats = await lock_seats(connection, organisation, plans)
-    found = await open_invite(connection, hashed)  # as it is now that we hold the lock
+    found = _opened(await connection.fetchrow(LOCK_BY_INVITE, hashed))
+    organisation = found["organisation_id"]
+    seats = Seats(plans.named(found["subscription_plan"]), found["member_count"])
     if not seats.free():
         raise seat_limit_reached(seats.plan)
     if name is not None and password_hash is not None:
@@ -240,7 +244,10 @@ async def _proven(
 
 async def open_invite(connection: Connection, hashed: bytes) -> Record:
     """What the token opens. Raises `InviteUnknown`, `InviteExpired`."""
-    found: Record | None = await connection.fetchrow(ENTER_BY_INVITE, hashed)
+    return _opened(await connection.fetchrow(ENTER_BY_INVITE, hashed))
+
+
+def _opened(found: Record | None) -> Record:
     if found is None or found["state"] in (None, "accepted", "revoked"):
         raise InviteUnknown
     if found["state"] == "expired":

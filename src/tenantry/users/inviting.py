@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -32,30 +31,36 @@ LIFETIME = timedelta(hours=24)
 MOST_TO_ONE_ADDRESS = 10
 MOST_OF_ONE_ORGANISATION = 1000
 
-MEMBERS_AMONG = """
-SELECT lower(users.email) AS email
-  FROM memberships
-  JOIN users ON users.id = memberships.user_id
- WHERE memberships.organisation_id = $1 AND memberships.removed_at IS NULL
-   AND lower(users.email) = ANY($2::text[])
-"""
-INVITED_AMONG = """
-SELECT lower(email) AS email
-  FROM invites
- WHERE organisation_id = $1 AND lower(email) = ANY($2::text[])
-   AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()
-"""
-RESERVED = """
-SELECT count(*)
-  FROM invites
- WHERE organisation_id = $1
-   AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()
-"""
-SENT_LATELY = """
-SELECT lower(email) AS email, sum(sends)::integer AS sends
-  FROM invites
- WHERE organisation_id = $1 AND sent_at > now() - interval '24 hours'
- GROUP BY 1
+# What stands in the way of inviting the addresses $2: each as it is in lower case.
+LOOK = """
+SELECT (SELECT array_agg(lower(users.email))
+          FROM memberships
+          JOIN users ON users.id = memberships.user_id
+         WHERE memberships.organisation_id = $1 AND memberships.removed_at IS NULL
+           AND lower(users.email) = ANY($2)) AS members,
+       (SELECT array_agg(lower(email))
+          FROM invites
+         WHERE organisation_id = $1 AND lower(email) = ANY($2)
+           AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()) AS invited,
+       (SELECT array_agg(lower(email))
+          FROM invites
+         WHERE organisation_id = $1 AND lower(email) = ANY($2)
+           AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at <= now()) AS expired,
+       (SELECT count(*)
+          FROM invites
+         WHERE organisation_id = $1
+           AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()) AS reserved,
+       (SELECT coalesce(sum(sends), 0)
+          FROM invites
+         WHERE organisation_id = $1 AND sent_at > now() - interval '24 hours') AS sent,
+       (SELECT json_object_agg(email, sends)
+          FROM (SELECT lower(email) AS email, sum(sends) AS sends
+                  FROM invites
+                 WHERE organisation_id = $1 AND sent_at > now() - interval '24 hours'
+                   AND lower(email) = ANY($2)
+                 GROUP BY 1) AS each) AS sent_to_each,
+       (SELECT name FROM users WHERE id = $3) AS inviter,
+       (SELECT name FROM organisations WHERE id = $1) AS organisation
 """
 SUPERSEDE = """
 UPDATE invites SET revoked_at = now()
@@ -67,11 +72,6 @@ INSERT INTO invites
        (organisation_id, id, email, role, custom_role_id, token_hash, invited_by, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8)
 RETURNING expires_at
-"""
-INVITER = """
-SELECT users.name AS inviter, organisations.name AS organisation
-  FROM organisations, users
- WHERE organisations.id = $1 AND users.id = $2
 """
 
 
@@ -103,22 +103,27 @@ class Inviting:
         self._members = seats.members
         self.free: int | None = None
         self._taken: dict[str, type[TenantryError]] = {}
-        self._sent: dict[str, int] = {}
-        self._sender: dict[str, Any] | None = None
+        self._expired: set[str] = set()
+        self._sent = 0
+        self._sent_to_each: dict[str, int] = {}
+        self._sender: dict[str, str] = {}
 
     async def look(self, emails: Iterable[str]) -> None:
         """See what stands in the way of inviting these addresses."""
-        connection, organisation = self.tenant.connection, self.tenant.organisation_id
+        tenant = self.tenant
         lower = [email.lower() for email in emails]
-        for row in await connection.fetch(INVITED_AMONG, organisation, lower):
-            self._taken[row["email"]] = AlreadyInvited
-        for row in await connection.fetch(MEMBERS_AMONG, organisation, lower):
-            self._taken[row["email"]] = AlreadyMember
-        sent = await connection.fetch(SENT_LATELY, organisation)
-        self._sent = {row["email"]: row["sends"] for row in sent}
+        found = await tenant.connection.fetchrow(
+            LOOK, tenant.organisation_id, lower, tenant.user_id
+        )
+        assert found is not None, "it has no FROM"
+        self._taken = dict.fromkeys(found["invited"] or (), AlreadyInvited)
+        self._taken |= dict.fromkeys(found["members"] or (), AlreadyMember)
+        self._expired = set(found["expired"] or ())
+        self._sent = found["sent"]
+        self._sent_to_each = msgspec.json.decode(found["sent_to_each"] or "{}")
+        self._sender = {"inviter": found["inviter"], "organisation": found["organisation"]}
         if self._plan.seats is not None:
-            reserved = await connection.fetchval(RESERVED, organisation)
-            self.free = self._plan.seats - self._members - reserved
+            self.free = self._plan.seats - self._members - found["reserved"]
 
     async def invite(self, email: str, grade: Grade) -> Invite:
         """Make an invite for an address that was looked for, and mail it. Sends INVITE_SENT.
@@ -135,7 +140,8 @@ class Inviting:
         self._taken[email.lower()] = InviteRepeated
         tenant, invite_id = self.tenant, uuid7()
         token, nonce = self.new_token()
-        await tenant.execute(SUPERSEDE, tenant.organisation_id, email)
+        if email.lower() in self._expired:
+            await tenant.execute(SUPERSEDE, tenant.organisation_id, email)
         expires_at = await tenant.connection.fetchval(
             INVITE,
             tenant.organisation_id,
@@ -164,14 +170,15 @@ class Inviting:
 
     def check_mail(self, email: str) -> None:
         """Count a mail to the address. Raises `TooManyInvites`."""
-        to_address = self._sent.get(email.lower(), 0)
+        to_address = self._sent_to_each.get(email.lower(), 0)
         if to_address >= MOST_TO_ONE_ADDRESS:
             raise TooManyInvites(
                 f"This address was sent {to_address} invites in 24 hours; try again tomorrow"
             )
-        if sum(self._sent.values()) >= MOST_OF_ONE_ORGANISATION:
+        if self._sent >= MOST_OF_ONE_ORGANISATION:
             raise TooManyInvites
-        self._sent[email.lower()] = to_address + 1
+        self._sent += 1
+        self._sent_to_each[email.lower()] = to_address + 1
 
     def new_token(self) -> tuple[str, str]:
         """An invite's token, and the nonce that the mail's is derived from."""
@@ -185,12 +192,6 @@ class Inviting:
     async def send(self, email: str, grade: Grade, nonce: str, expires_at: datetime) -> None:
         if not self._mail.sends:
             return
-        if self._sender is None:
-            named = await self.tenant.connection.fetchrow(
-                INVITER, self.tenant.organisation_id, self.tenant.user_id
-            )
-            assert named is not None
-            self._sender = dict(named)
         await self._mail.send(
             self.tenant.connection,
             Template.INVITE,

@@ -228,7 +228,7 @@ async def resend_invite(
             seconds = int(found["wait"].total_seconds()) + 1
             raise InviteSentLately(headers={"retry-after": str(seconds)})
         inviting = Inviting(tenant, tokens, mail, seats)
-        await inviting.look([])
+        await inviting.look([found["email"]])
         inviting.check_mail(found["email"])
         if found["expired"]:
             inviting.take_seat()
