@@ -1,0 +1,151 @@
+/**
+ * Who is signed in, where, and what they may do there. All tabs of a browser share the cookie, and
+ * so the session: what one does, the others follow.
+ *
+ *   session.me            as GET /api/auth/me answers; null if nobody is signed in
+ *   session.membership    the one in the organisation that is shown
+ *   session.organisation  its organisation
+ *   session.can("members:invite")
+ *
+ * "change": something of it is another; `detail.access`, whether what they may see is.
+ */
+
+import { adopt, api, forget, identity, renew, tokens } from "./api.js";
+import { live } from "./live.js";
+
+// Events after which it is fetched anew.
+const ABOUT_ALL = new Set([
+  "ORGANISATION_CHANGED",
+  "ORGANISATION_RESTORED",
+  "PLAN_UPGRADED",
+  "PLAN_DOWNGRADED",
+  "ROLE_CHANGED",
+]);
+// What is told when the stream is closed for good, by its code.
+const OVER = {
+  4003: (organisation) => `You are not a member of ${organisation} any more.`,
+  4004: (organisation) => `${organisation} has been deleted. Its owner can restore it for 30 days.`,
+};
+const OF_OWNERS = "organisation:own";
+
+class Session extends EventTarget {
+  me = null;
+  membership = null;
+  /** Why nobody is signed in, to be told on the page on which they sign in. */
+  notice = "";
+  #permissions = new Set();
+  #tabs = new BroadcastChannel("tenantry");
+
+  constructor() {
+    super();
+    this.#tabs.onmessage = ({ data }) => this.#follow(data);
+    tokens.addEventListener("ended", () => this.#end("Your session has ended. Sign in again."));
+    tokens.addEventListener("changed", () => this.#begin().catch(({ message }) => this.#end(message)));
+    live.addEventListener("over", ({ detail }) => this.#look(detail));
+    live.addEventListener("resync", () => this.reload());
+    live.addEventListener("event", ({ detail: { type, payload } }) => {
+      const aboutMe = type === "USER_ROLE_CHANGED" && payload.userId === this.me.id;
+      if (aboutMe || ABOUT_ALL.has(type)) this.reload();
+    });
+  }
+
+  get organisation() {
+    return this.membership?.organisation ?? null;
+  }
+
+  can(permission) {
+    if (this.membership?.owner) return true;
+    if (this.membership?.role === "ADMIN") return permission !== OF_OWNERS;
+    return this.#permissions.has(permission);
+  }
+
+  /** Go on with the session that the browser has, if it has one. */
+  async resume() {
+    const before = identity();
+    if ((await renew()) && !before) await this.#begin(); // another than before is "changed"
+  }
+
+  /** What a sign-in answered, by whichever way. */
+  async signedIn({ accessToken }) {
+    adopt(accessToken);
+    await this.#begin();
+    this.#tabs.postMessage("signed in");
+  }
+
+  async switchTo(organisationId) {
+    await this.signedIn(await api.post("auth/switch", { organisationId }));
+  }
+
+  async signOut() {
+    await api.post("auth/logout", {});
+    this.#tabs.postMessage("signed out");
+    this.#end("");
+  }
+
+  /** This session has ended by what was done here: the account's deletion, signing out everywhere. */
+  ended(notice) {
+    this.#tabs.postMessage("signed out");
+    this.#end(notice);
+  }
+
+  /** Fetch it anew; a failure leaves it as it was, until the next event or reload. */
+  async reload() {
+    const before = this.#text();
+    try {
+      await this.#fetch();
+    } catch {
+      return;
+    }
+    this.#tell(before !== this.#text());
+  }
+
+  async #begin() {
+    this.notice = "";
+    await this.#fetch();
+    // Without a second factor where one is required, there is no stream: the views say why.
+    await live.start().catch(() => {});
+    this.#tell(true);
+  }
+
+  async #fetch() {
+    const me = await api.get("auth/me");
+    const membership = me.memberships.find((one) => one.organisation.id === me.organisationId);
+    let permissions = [];
+    if (membership?.customRole) {
+      const roles = await api.get("organisations/roles");
+      permissions = roles.find((role) => role.name === membership.customRole)?.permissions ?? [];
+    }
+    Object.assign(this, { me, membership });
+    this.#permissions = new Set(permissions);
+  }
+
+  #text() {
+    const { role, owner, organisation } = this.membership ?? {};
+    return JSON.stringify([this.me?.id, organisation?.id, role, owner, [...this.#permissions]]);
+  }
+
+  /** The stream is over: the session has ended, or the membership alone. */
+  #look({ code }) {
+    const name = this.organisation?.name;
+    this.#end(OVER[code]?.(name) ?? "Your session has ended. Sign in again.");
+  }
+
+  async #follow(message) {
+    if (message === "signed out" && this.me) this.#end("You have signed out in another tab.");
+    if (message === "signed in") await this.resume().catch(() => {});
+  }
+
+  #end(notice) {
+    forget();
+    live.stop();
+    Object.assign(this, { me: null, membership: null, notice });
+    this.#permissions = new Set();
+    this.#tell(true);
+  }
+
+  #tell(access) {
+    this.dispatchEvent(new CustomEvent("change", { detail: { access } }));
+  }
+}
+
+export const session = new Session();

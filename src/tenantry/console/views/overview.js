@@ -1,0 +1,115 @@
+/** The overview: the plan and its seats, who is here, and what happens. */
+
+import { api } from "../api.js";
+import { fill, fillList, h } from "../dom.js";
+import { planName, plural, roleName } from "../format.js";
+import { live } from "../live.js";
+import { avatar, badge, card, empty, heading, meter, when } from "../parts.js";
+import { session } from "../session.js";
+import { View } from "../view.js";
+
+const LATEST = 8;
+const PRESENCE_EVERY = 30_000; // milliseconds; connections come and go without an event
+
+class PlanCard extends View {
+  static types = new Set(["USER_JOINED", "USER_REMOVED", "INVITE_ACCEPTED", "PLAN_UPGRADED", "PLAN_DOWNGRADED"]);
+  lines = 2;
+  #seats = h("div", { class: "stack" });
+
+  build() {
+    const change = session.can("plan:change") ? "Compare and change" : "Compare";
+    return [card("Plan", { actions: [h("a", { href: "/console/plan" }, change)] }, this.#seats)];
+  }
+
+  load(signal) {
+    return api.get("organisations", {}, { signal });
+  }
+
+  show({ subscriptionPlan, memberCount, memberLimit }) {
+    const limit = memberLimit === null ? "no limit" : `${memberLimit} seats`;
+    fill(
+      this.#seats,
+      h("div", { class: "row apart" }, h("p", { class: "figure" }, planName(subscriptionPlan)), h("p", { class: "soft number" }, `${plural(memberCount, "member")}, ${limit}`)),
+      meter("Seats used", memberCount, memberLimit),
+    );
+  }
+}
+
+class PresenceCard extends View {
+  lines = 2;
+  #list = h("ul", { class: "list" });
+
+  build() {
+    return [card("Online now", {}, this.#list)];
+  }
+
+  connectedCallback() {
+    super.connectedCallback();
+    const timer = setInterval(() => document.hidden || this.reload(), PRESENCE_EVERY);
+    this.signal.addEventListener("abort", () => clearInterval(timer));
+    this.listen(live, "state", () => this.reload());
+  }
+
+  hear() {
+    this.reload(); // whoever did something is here
+  }
+
+  load(signal) {
+    return api.get("realtime/presence", {}, { signal });
+  }
+
+  show(present) {
+    const shown = present.map(({ id, name, role }) => ({ id, name, role }));
+    fillList(this.#list, shown, ({ id }) => id, ({ id, name, role }) =>
+      h(
+        "li",
+        {},
+        avatar(name),
+        h("div", { class: "what" }, h("strong", {}, name), h("span", { class: "fine" }, roleName({ role }))),
+        id === session.me.id && badge("You"),
+      ),
+    );
+    if (!present.length) fill(this.#list, h("li", { class: "soft" }, "Nobody is connected just now."));
+  }
+}
+
+class LatestCard extends View {
+  lines = 6;
+  #list = h("ul", { class: "list" });
+
+  build() {
+    return [card("Latest activity", { actions: [h("a", { href: "/console/activity" }, "All activity")] }, this.#list)];
+  }
+
+  hear() {
+    this.reload();
+  }
+
+  load(signal) {
+    return api.get("activities", { limit: LATEST }, { signal });
+  }
+
+  show(activities) {
+    fillList(this.#list, activities, ({ seq }) => seq, ({ actor, message, createdAt }) =>
+      h("li", {}, avatar(actor?.name ?? "T"), h("div", { class: "what" }, h("span", {}, message), h("span", { class: "fine" }, when(createdAt)))),
+    );
+    if (!activities.length) fill(this.#list, h("li", {}, empty("Nothing yet", "What happens here is listed as it happens.")));
+  }
+}
+
+export default class OverviewView extends HTMLElement {
+  connectedCallback() {
+    const greeting = `Hello, ${session.me.name.split(" ")[0]}`;
+    fill(
+      this,
+      heading("Overview", `${greeting}. You are ${{ Owner: "an owner", Admin: "an admin", Member: "a member" }[roleName(session.membership)] ?? roleName(session.membership)} of ${session.organisation.name}.`),
+      h("div", { class: "columns" }, h("plan-card"), h("presence-card")),
+      h("latest-card"),
+    );
+  }
+}
+
+customElements.define("plan-card", PlanCard);
+customElements.define("presence-card", PresenceCard);
+customElements.define("latest-card", LatestCard);
+customElements.define("overview-view", OverviewView);
