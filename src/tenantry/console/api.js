@@ -56,7 +56,7 @@ export function renew() {
 
 async function renewed() {
   const before = identity();
-  const { answer, envelope } = await send("POST", "auth/refresh", {});
+  const { answer, envelope } = await send("POST", "auth/refresh", { body: {} });
   if (answer.status === 401 || envelope?.code === "REFRESH_TOKEN_MISSING") {
     forget();
     if (before) tokens.dispatchEvent(new Event("ended"));

@@ -43,7 +43,7 @@ function place(view) {
     fill(app, h("main", { class: "front" }, view));
   }
   scrollTo(0, 0);
-  (view.querySelector("[autofocus]") ?? view.querySelector("h1"))?.focus({ preventScroll: true });
+  (view.querySelector("[data-first]") ?? view.querySelector("h1"))?.focus({ preventScroll: true });
 }
 
 /** Who said what to everybody. The event has but the sender's id. */

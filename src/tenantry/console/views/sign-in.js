@@ -20,7 +20,7 @@ export default class SignInView extends HTMLElement {
     const passkey = h("button", { type: "button", class: "button quiet wide", onclick: () => this.#alone(passkey, password) }, "Sign in with a passkey");
     const password = form({
       fields: [
-        field("Email", { name: "email", type: "email", autocomplete: "username webauthn", required: true, autofocus: true, wrong: "Enter your email address." }),
+        field("Email", { name: "email", type: "email", autocomplete: "username webauthn", required: true, "data-first": true, wrong: "Enter your email address." }),
         field("Password", { name: "password", type: "password", autocomplete: "current-password", required: true, wrong: "Enter your password." }),
       ],
       action: "Sign in",
@@ -42,7 +42,7 @@ export default class SignInView extends HTMLElement {
       h("p", { class: "beside" }, "New here? ", h("a", { href: "/console/sign-up" }, "Found an organisation")),
     );
     if (problem) explain(password, problem);
-    else this.querySelector("[autofocus]").focus();
+    else this.querySelector("[data-first]").focus();
   }
 
   async #answered(answer) {

@@ -19,7 +19,7 @@ export default class SignUpView extends HTMLElement {
         h("p", { class: "soft" }, "You will be its owner. Somebody has invited you? Open the link in the mail instead."),
         form({
           fields: [
-            field("Organisation", { name: "organisationName", autocomplete: "organization", autofocus: true, ...names }),
+            field("Organisation", { name: "organisationName", autocomplete: "organization", "data-first": true, ...names }),
             field("Your name", { name: "name", autocomplete: "name", ...names }),
             field("Email", { name: "email", type: "email", autocomplete: "username", required: true, maxlength: 254, wrong: "Enter an email address, such as ada@example.com." }),
             newPassword("Choose a password"),
