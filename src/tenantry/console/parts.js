@@ -87,12 +87,22 @@ export function meter(label, value, limit) {
   );
 }
 
+/** Something to take along: a link, a secret, codes. */
+export function copyable(text, what) {
+  const copy = h("button", { type: "button", class: "button quiet", "aria-label": `Copy ${what}`, onclick: take }, "Copy");
+  async function take() {
+    await navigator.clipboard.writeText(text);
+    copy.textContent = "Copied";
+  }
+  return h("div", { class: "copyable" }, h("code", {}, text), navigator.clipboard && copy);
+}
+
 /** A page's heading, with what can be done on the page beside it. */
 export function heading(title, lead = null, ...actions) {
   return h(
     "header",
     { class: "page-head" },
     h("div", {}, h("h1", { tabindex: "-1" }, title), lead && h("p", { class: "soft" }, lead)),
-    actions.length > 0 && h("div", { class: "row" }, actions),
+    h("div", { class: "row" }, actions),
   );
 }

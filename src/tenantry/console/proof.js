@@ -24,9 +24,10 @@ const METHODS = {
 
 /**
  * A form for one method, and the ways to the others. `submit` is given {code}, {recoveryCode} or
- * {credential}, as the API takes them; `options` gives what a passkey is to sign.
+ * {credential}, as the API takes them, with the values of the fields in `before`; `options` gives
+ * what a passkey is to sign.
  */
-export function proofForm({ methods, options, action, busy, submit, beside = [] }) {
+export function proofForm({ methods, options, action, busy, submit, before = [], kind = "" }) {
   const offered = methods.filter((method) => method !== "passkey" || usable);
   if (!offered.length) throw new Problem("Your account asks for a passkey, which this browser cannot use. Take another one.");
   const place = h("div", { class: "proof" });
@@ -36,11 +37,11 @@ export function proofForm({ methods, options, action, busy, submit, beside = [] 
     fill(
       place,
       form({
-        fields: input ? [field(...input)] : [],
-        action: method === "passkey" ? "Use your passkey" : action,
+        fields: [before, input && field(...input)],
+        kind,
+        action: method === "passkey" ? `${action} with your passkey` : action,
         busy: method === "passkey" ? "Waiting for your passkey …" : busy,
-        onsubmit: async (values) => submit(await proof(values, options)),
-        beside,
+        onsubmit: async (values) => submit({ ...values, ...(await proof(values, options)) }),
       }),
       others.map((other) => h("button", { type: "button", class: "button plain", onclick: () => choose(other) }, METHODS[other].other)),
     );

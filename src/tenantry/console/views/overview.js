@@ -5,14 +5,16 @@ import { fill, fillList, h } from "../dom.js";
 import { planName, plural, roleName } from "../format.js";
 import { live } from "../live.js";
 import { avatar, badge, card, empty, heading, meter, when } from "../parts.js";
+import { asWhat } from "../roles.js";
 import { session } from "../session.js";
 import { View } from "../view.js";
 
+const SEATS = ["USER_JOINED", "USER_REMOVED", "INVITE_SENT", "INVITE_REVOKED"];
 const LATEST = 8;
 const PRESENCE_EVERY = 30_000; // milliseconds; connections come and go without an event
 
 class PlanCard extends View {
-  static types = new Set(["USER_JOINED", "USER_REMOVED", "INVITE_ACCEPTED", "PLAN_UPGRADED", "PLAN_DOWNGRADED"]);
+  static types = new Set([...SEATS, "PLAN_UPGRADED", "PLAN_DOWNGRADED"]);
   lines = 2;
   #seats = h("div", { class: "stack" });
 
@@ -21,16 +23,23 @@ class PlanCard extends View {
     return [card("Plan", { actions: [h("a", { href: "/console/plan" }, change)] }, this.#seats)];
   }
 
-  load(signal) {
-    return api.get("organisations", {}, { signal });
+  /** Open invites hold seats as well; how many, only those who may invite are told. */
+  async load(signal) {
+    const [organisation, invites] = await Promise.all([
+      api.get("organisations", {}, { signal }),
+      session.can("members:invite") ? api.get("users/invites", { limit: 100 }, { signal }) : [],
+    ]);
+    return { ...organisation, invited: invites.filter(({ expired }) => !expired).length };
   }
 
-  show({ subscriptionPlan, memberCount, memberLimit }) {
-    const limit = memberLimit === null ? "no limit" : `${memberLimit} seats`;
+  show({ subscriptionPlan, memberCount, memberLimit, invited }) {
+    const used = memberCount + invited;
+    const seats = memberLimit === null ? "seats without limit" : `${used} of ${plural(memberLimit, "seat")} in use`;
     fill(
       this.#seats,
-      h("div", { class: "row apart" }, h("p", { class: "figure" }, planName(subscriptionPlan)), h("p", { class: "soft number" }, `${plural(memberCount, "member")}, ${limit}`)),
-      meter("Seats used", memberCount, memberLimit),
+      h("div", { class: "row apart" }, h("p", { class: "figure" }, planName(subscriptionPlan)), h("p", { class: "number" }, seats)),
+      meter("Seats in use", used, memberLimit),
+      h("p", { class: "fine number" }, plural(memberCount, "member"), invited > 0 && ` and ${plural(invited, "open invite")}`),
     );
   }
 }
@@ -102,7 +111,7 @@ export default class OverviewView extends HTMLElement {
     const greeting = `Hello, ${session.me.name.split(" ")[0]}`;
     fill(
       this,
-      heading("Overview", `${greeting}. You are ${{ Owner: "an owner", Admin: "an admin", Member: "a member" }[roleName(session.membership)] ?? roleName(session.membership)} of ${session.organisation.name}.`),
+      heading("Overview", `${greeting}. You are ${asWhat(session.membership)} of ${session.organisation.name}.`),
       h("div", { class: "columns" }, h("plan-card"), h("presence-card")),
       h("latest-card"),
     );
