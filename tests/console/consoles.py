@@ -45,6 +45,14 @@ class Console:
         cookie = {"name": "tenantry_refresh", "value": account.refresh_token, "url": self.api.url}
         await self.page.context.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Strict"}])  # type: ignore[typeddict-item]
 
+    async def breaks(self, path: str, message: str) -> None:
+        """From now on the API cannot answer there."""
+        body = {"success": False, "message": message, "code": "UNAVAILABLE", "data": None}
+        await self.page.route(f"**/api/{path}", lambda route: route.fulfill(status=503, json=body))
+
+    async def mends(self, path: str) -> None:
+        await self.page.unroute(f"**/api/{path}")
+
     async def open(self, path: str = "") -> None:
         await self.page.goto(f"{self.api.url}/console{path}")
 
@@ -136,6 +144,7 @@ async def showing(browser: Browser, api: Api, *, phone: bool = False) -> AsyncIt
         has_touch=phone,
         is_mobile=phone,
     )
+    context.set_default_timeout(10_000)
     console = Console(await context.new_page(), api)
     try:
         yield console

@@ -50,14 +50,17 @@ export async function freshToken() {
 
 /** Get a new access token by the cookie, for all who ask at once; whether there is a session. */
 export function renew() {
-  renewing ??= renewed().finally(() => (renewing = null));
+  renewing ??= alone(renewed).finally(() => (renewing = null));
   return renewing;
 }
 
+/** One tab after the other, so that no answer leaves an older cookie than the one before. */
+const alone = (act) => (navigator.locks ? navigator.locks.request("tenantry-refresh", act) : act());
+
 async function renewed() {
   const before = identity();
-  const { answer, envelope } = await send("POST", "auth/refresh", { body: {} });
-  if (answer.status === 401 || envelope?.code === "REFRESH_TOKEN_MISSING") {
+  const { answer, envelope } = await send("POST", "auth/refresh", { body: {}, keepalive: true });
+  if (answer.status === 401) {
     forget();
     if (before) tokens.dispatchEvent(new Event("ended"));
     return false;
@@ -87,7 +90,7 @@ async function call(method, path, { whole = false, ...options } = {}) {
   throw refusal(answer, envelope);
 }
 
-async function send(method, path, { token, body, query = {}, signal }) {
+async function send(method, path, { token, body, query = {}, signal, keepalive = false }) {
   const headers = { "x-session-cookie": "1" };
   if (token) headers.authorization = `Bearer ${token}`;
   if (body !== undefined) headers["content-type"] = "application/json";
@@ -101,6 +104,7 @@ async function send(method, path, { token, body, query = {}, signal }) {
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),
       credentials: "same-origin",
+      keepalive, // a reload does not lose the answer
       signal: signal ? AbortSignal.any([signal, patience]) : patience,
     });
     return { answer, envelope: await answer.json().catch(() => undefined) };

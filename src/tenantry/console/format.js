@@ -32,6 +32,17 @@ export function roleName({ owner, role, customRole }) {
   return role === "ADMIN" ? "Admin" : "Member";
 }
 
+const BROWSERS = [["Edge", /Edg\w*\/(\d+)/], ["Opera", /OPR\/(\d+)/], ["Firefox", /Firefox\/(\d+)/], ["Chrome", /Chrome\/(\d+)/], ["Safari", /Version\/(\d+).*Safari/]];
+const SYSTEMS = [["iPhone", /iPhone/], ["iPad", /iPad/], ["Android", /Android/], ["Windows", /Windows/], ["macOS", /Mac OS X/], ["ChromeOS", /CrOS/], ["Linux", /Linux/]];
+
+/** A browser's User-Agent as "Firefox 148 on Windows"; what is no browser says itself what it is. */
+export function deviceName(device) {
+  const browser = BROWSERS.find(([, pattern]) => pattern.test(device));
+  const system = SYSTEMS.find(([, pattern]) => pattern.test(device));
+  if (!browser || !system) return device;
+  return `${browser[0]} ${browser[1].exec(device)[1]} on ${system[0]}`;
+}
+
 /** "ENTERPRISE" is "Enterprise". */
 export const planName = (plan) => capital(plan.toLowerCase().replaceAll("_", " "));
 

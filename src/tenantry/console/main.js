@@ -65,8 +65,9 @@ async function start() {
 
 routes.addEventListener("change", render);
 session.addEventListener("change", ({ detail: { access } }) => {
-  if (access) render();
-  else shell?.show();
+  if (!access) return shell?.show();
+  if (session.me && session.notice) toast(session.notice);
+  render();
 });
 live.addEventListener("event", ({ detail }) => detail.type === "BROADCAST_MESSAGE" && announce(detail));
 await start();

@@ -74,15 +74,14 @@ export function notAllowed(text) {
   return empty("This is for admins", text);
 }
 
-/** How much of something is used; without a `limit` there is nothing to fill. */
+/** How much of something is used. */
 export function meter(label, value, limit) {
-  const text = limit === null ? `${value}, with no limit` : `${value} of ${limit}`;
-  const share = limit === null ? 0 : Math.min(1, value / Math.max(limit, 1));
+  const share = Math.min(1, value / Math.max(limit, 1));
   const bar = h("span", { class: share >= 1 ? "meter full" : share >= 0.8 ? "meter nearly" : "meter" });
   bar.style.setProperty("--share", `${100 * share}%`);
   return h(
     "div",
-    { class: "metered", role: "meter", "aria-label": label, "aria-valuemin": 0, "aria-valuenow": value, "aria-valuemax": limit ?? Math.max(value, 1), "aria-valuetext": text },
+    { class: "metered", role: "meter", "aria-label": label, "aria-valuemin": 0, "aria-valuenow": value, "aria-valuemax": Math.max(limit, value), "aria-valuetext": `${value} of ${limit}` },
     bar,
   );
 }

@@ -7,7 +7,8 @@
  *   session.organisation  its organisation
  *   session.can("members:invite")
  *
- * "change": something of it is another; `detail.access`, whether what they may see is.
+ * "change": something of it is another; `detail.access`, whether what they may see is. What is to be
+ * told about it is in `session.notice`.
  */
 
 import { adopt, api, forget, identity, renew, tokens } from "./api.js";
@@ -21,6 +22,7 @@ const ABOUT_ALL = new Set([
   "PLAN_DOWNGRADED",
   "ROLE_CHANGED",
 ]);
+const ENDED = "Your session has ended. Sign in again.";
 // What is told when the stream is closed for good, by its code.
 const OVER = {
   4003: (organisation) => `You are not a member of ${organisation} any more.`,
@@ -31,7 +33,6 @@ const OF_OWNERS = "organisation:own";
 class Session extends EventTarget {
   me = null;
   membership = null;
-  /** Why nobody is signed in, to be told on the page on which they sign in. */
   notice = "";
   #permissions = new Set();
   #tabs = new BroadcastChannel("tenantry");
@@ -39,7 +40,7 @@ class Session extends EventTarget {
   constructor() {
     super();
     this.#tabs.onmessage = ({ data }) => this.#follow(data);
-    tokens.addEventListener("ended", () => this.#end("Your session has ended. Sign in again."));
+    tokens.addEventListener("ended", () => this.#end(ENDED));
     tokens.addEventListener("changed", () => this.#begin().catch(({ message }) => this.#end(message)));
     live.addEventListener("over", ({ detail }) => this.#look(detail));
     live.addEventListener("resync", () => this.reload());
@@ -99,8 +100,8 @@ class Session extends EventTarget {
     this.#tell(before !== this.#text());
   }
 
-  async #begin() {
-    this.notice = "";
+  async #begin(notice = "") {
+    this.notice = notice;
     await this.#fetch();
     // Without a second factor where one is required, there is no stream: the views say why.
     await live.start().catch(() => {});
@@ -124,10 +125,26 @@ class Session extends EventTarget {
     return JSON.stringify([this.me?.id, organisation?.id, role, owner, [...this.#permissions]]);
   }
 
-  /** The stream is over: the session has ended, or the membership alone. */
-  #look({ code }) {
-    const name = this.organisation?.name;
-    this.#end(OVER[code]?.(name) ?? "Your session has ended. Sign in again.");
+  /** This organisation is not theirs any more: go on in another one of theirs, if there is one. */
+  async goOnElsewhere(notice) {
+    try {
+      const { memberships } = await api.get("auth/me");
+      const next = memberships.find(({ organisation }) => organisation.id !== this.organisation.id);
+      if (!next) return this.ended(notice);
+      adopt((await api.post("auth/switch", { organisationId: next.organisation.id })).accessToken);
+      await this.#begin(notice);
+      this.#tabs.postMessage("signed in");
+    } catch {
+      this.#end(notice);
+    }
+  }
+
+  /** The stream is over: the membership has ended, or the whole session. */
+  async #look({ code }) {
+    const notice = OVER[code]?.(this.organisation.name);
+    if (notice) return this.goOnElsewhere(notice);
+    if (!(await renew().catch(() => false))) return this.#end(ENDED);
+    await live.start().catch(() => {});
   }
 
   async #follow(message) {

@@ -35,7 +35,7 @@ class MembersCard extends View {
   lines = 6;
   #members = [];
   #count = h("p", { class: "soft number" });
-  #list = h("ul", { class: "list" });
+  #list = h("ul", { class: "list table" });
   #search = h("input", { type: "search", placeholder: "Search", "aria-label": "Search the members", oninput: () => this.#filter(), hidden: true });
 
   build() {
@@ -72,7 +72,7 @@ class MembersCard extends View {
       "li",
       {},
       avatar(name),
-      h("div", { class: "what" }, h("strong", {}, name, me && h("span", { class: "soft" }, " (you)")), h("span", { class: "fine" }, email)),
+      h("div", { class: "what" }, h("strong", {}, name, me && h("span", { class: "soft" }, " (you)")), h("span", { class: "fine clip" }, email)),
       h("span", { class: "fine since" }, `Joined ${date(createdAt)}`),
       badge(roleName(member), member.owner ? "accent" : ""),
       h(

@@ -34,11 +34,11 @@ class PlanCard extends View {
 
   show({ subscriptionPlan, memberCount, memberLimit, invited }) {
     const used = memberCount + invited;
-    const seats = memberLimit === null ? "seats without limit" : `${used} of ${plural(memberLimit, "seat")} in use`;
+    const seats = memberLimit === null ? "As many seats as you need" : `${used} of ${plural(memberLimit, "seat")} in use`;
     fill(
       this.#seats,
       h("div", { class: "row apart" }, h("p", { class: "figure" }, planName(subscriptionPlan)), h("p", { class: "number" }, seats)),
-      meter("Seats in use", used, memberLimit),
+      memberLimit !== null && meter("Seats in use", used, memberLimit),
       h("p", { class: "fine number" }, plural(memberCount, "member"), invited > 0 && ` and ${plural(invited, "open invite")}`),
     );
   }

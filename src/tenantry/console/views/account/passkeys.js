@@ -13,7 +13,7 @@ import { changed, showCodes } from "./factors.js";
 import { currentPassword } from "./profile.js";
 
 const named = (value = "") =>
-  field("Name", { name: "name", value, required: true, maxlength: 100, hint: "By which you know it again, such as “Phone”.", wrong: "Give it a name." });
+  field("Name of the passkey", { name: "name", value, required: true, maxlength: 100, hint: "By which you know it again, such as “Phone”.", wrong: "Give it a name." });
 
 class PasskeysCard extends View {
   lines = 2;

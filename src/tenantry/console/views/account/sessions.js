@@ -3,6 +3,7 @@
 import { api } from "../../api.js";
 import { ask } from "../../dialog.js";
 import { fillList, h } from "../../dom.js";
+import { deviceName } from "../../format.js";
 import { badge, button, card, when } from "../../parts.js";
 import { session } from "../../session.js";
 import { toast } from "../../toast.js";
@@ -25,14 +26,15 @@ class SessionsCard extends View {
     fillList(this.#list, sessions, ({ id }) => id, (each) => this.#row(each));
   }
 
-  #row({ id, device, address, secondFactor, usedAt, current }) {
+  #row({ id, device: agent, address, secondFactor, usedAt, current }) {
+    const device = deviceName(agent);
     return h(
       "li",
       {},
       h(
         "div",
         { class: "what" },
-        h("strong", {}, device),
+        h("strong", { title: agent }, device),
         h("span", { class: "fine" }, `${address}, last used `, when(usedAt), secondFactor && ", with your second factor"),
       ),
       current

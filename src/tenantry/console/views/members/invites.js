@@ -8,14 +8,14 @@ import { avatar, badge, button, card, empty } from "../../parts.js";
 import { understood } from "../../problem.js";
 import { toast } from "../../toast.js";
 import { View } from "../../view.js";
-import { handOver, invite } from "./invite.js";
+import { handOver } from "./invite.js";
 
 class InvitesCard extends View {
   static types = new Set(["INVITE_SENT", "INVITE_ACCEPTED", "INVITE_REVOKED", "USER_JOINED"]);
   lines = 2;
   #limit = 50;
-  #list = h("ul", { class: "list" });
-  #none = empty("No invite is open", "People whom you invite stand here until they accept.", button("Invite people", invite));
+  #list = h("ul", { class: "list table" });
+  #none = empty("No invite is open", "People whom you invite stand here until they accept.");
   #more = button("Show more", () => this.#all());
 
   build() {
@@ -43,9 +43,9 @@ class InvitesCard extends View {
       "li",
       {},
       avatar(email),
-      h("div", { class: "what" }, h("strong", {}, email), h("span", { class: "fine" }, `Invited by ${invitedBy.name}`)),
+      h("div", { class: "what" }, h("strong", { class: "clip" }, email), h("span", { class: "fine" }, `Invited by ${invitedBy.name}`)),
       expired
-        ? badge("Expired", "warn")
+        ? h("span", {}, badge("Expired", "warn"))
         : h("time", { class: "fine since", datetime: expiresAt, title: moment(expiresAt) }, `Expires ${ago(expiresAt)}`),
       badge(roleName(each)),
       h(
