@@ -40,7 +40,7 @@ class Session extends EventTarget {
   constructor() {
     super();
     this.#tabs.onmessage = ({ data }) => this.#follow(data);
-    tokens.addEventListener("ended", () => this.#end(ENDED));
+    tokens.addEventListener("ended", () => this.me && this.#end(ENDED));
     tokens.addEventListener("changed", () => this.#begin().catch(({ message }) => this.#end(message)));
     live.addEventListener("over", ({ detail }) => this.#look(detail));
     live.addEventListener("resync", () => this.reload());
@@ -141,10 +141,11 @@ class Session extends EventTarget {
 
   /** The stream is over: the membership has ended, or the whole session. */
   async #look({ code }) {
+    if (!this.me) return; // told already
     const notice = OVER[code]?.(this.organisation.name);
     if (notice) return this.goOnElsewhere(notice);
-    if (!(await renew().catch(() => false))) return this.#end(ENDED);
-    await live.start().catch(() => {});
+    if (await renew().catch(() => false)) await live.start().catch(() => {});
+    else if (this.me) this.#end(ENDED);
   }
 
   async #follow(message) {

@@ -9,8 +9,11 @@ import { understood } from "../../problem.js";
 import { session } from "../../session.js";
 import { toast } from "../../toast.js";
 
-export const currentPassword = (name = "password") =>
-  field(name === "password" ? "Your password" : "Your present password", { name, type: "password", autocomplete: "current-password", required: true, wrong: "Enter your password." });
+/** With the address beside it, by which a password manager knows which it is. */
+export const currentPassword = (name = "password") => [
+  h("input", { type: "email", autocomplete: "username", value: session.me.email, hidden: true }),
+  field(name === "password" ? "Your password" : "Your present password", { name, type: "password", autocomplete: "current-password", required: true, wrong: "Enter your password." }),
+];
 
 class ProfileCard extends HTMLElement {
   #address = h("div", { class: "what" });
@@ -57,7 +60,7 @@ class ProfileCard extends HTMLElement {
       h("div", { class: "row" }, h("strong", {}, email), emailVerified ? badge("Confirmed", "good") : badge("Not confirmed", "warn")),
       emailVerified
         ? h("span", { class: "fine" }, "Where you sign in with, and get mail.")
-        : h("span", { class: "fine" }, "A link is in your mailbox. ", button("Send it again", resend, { kind: "plain" })),
+        : h("span", { class: "fine" }, "A link is in your mailbox. ", button("Send it again", resend, { kind: "plain link" })),
     );
   }
 }

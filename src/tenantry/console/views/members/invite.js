@@ -13,6 +13,7 @@ import { toast } from "../../toast.js";
 const ADDRESS = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;
 
 export async function invite() {
+  const links = [];
   const body = form({
     fields: [
       field("Email addresses", { name: "emails", rows: 2, required: true, hint: "One, or several with commas or on lines of their own.", wrong: "Enter an address, such as grace@example.com." }),
@@ -24,17 +25,17 @@ export async function invite() {
       const outcomes = await send(addresses(emails), role);
       const refused = outcomes.filter(({ error }) => error);
       const sent = outcomes.map((outcome) => outcome.invite).filter(Boolean);
-      if (sent.length) toast(`${plural(sent.length, "invite")} sent.`, { kind: "good" });
+      links.push(...sent.filter(({ token }) => token));
+      if (sent.length && !links.length) toast(`${plural(sent.length, "invite")} sent.`, { kind: "good" });
       if (refused.length) {
         element.elements.emails.value = refused.map(({ email }) => email).join("\n");
         explain(element, wrong(refused.map(({ email, error }) => `${email}: ${error.message}.`).join(" ")));
       } else {
         dialog.close();
-        if (sent.some(({ token }) => token)) handOver(sent);
       }
     },
   });
-  const dialog = openDialog("Invite people", body);
+  const dialog = openDialog("Invite people", body, { onclose: () => links.length && handOver(links) });
 }
 
 const wrong = (message) => new Problem("", { fields: [{ field: "emails", message }] });
@@ -60,11 +61,11 @@ async function send(emails, role) {
 export function handOver(invites) {
   const link = ({ token }) => `${location.origin}/account/accept-invite#token=${token}`;
   openDialog(
-    "Hand over the links",
+    invites.length > 1 ? "Hand over the links" : "Hand over the link",
     h(
       "div",
       { class: "stack" },
-      h("p", { class: "soft" }, "This server sends no mail, so give each person their link yourself. It is shown only now, and works once, for 24 hours."),
+      h("p", { class: "soft" }, "This server sends no mail, so the link to join is yours to give. It is shown only now, and works once, for 24 hours."),
       invites.map((each) => h("div", {}, h("p", { class: "strong" }, each.email), copyable(link(each), `the link of ${each.email}`))),
     ),
   );
