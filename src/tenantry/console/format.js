@@ -51,3 +51,7 @@ export const initials = (name) => {
   const ends = words.length > 1 ? [words[0], words.at(-1)] : words;
   return ends.map((word) => [...word][0]).join("").toUpperCase();
 };
+
+/** What an activity says, in a line. */
+export const told = ({ type, actor, message }) =>
+  type === "BROADCAST_MESSAGE" ? `${actor?.name ?? "Somebody"} to everybody: “${message}”` : message;

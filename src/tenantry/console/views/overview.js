@@ -2,7 +2,7 @@
 
 import { api } from "../api.js";
 import { fill, fillList, h } from "../dom.js";
-import { planName, plural, roleName } from "../format.js";
+import { planName, plural, roleName, told } from "../format.js";
 import { live } from "../live.js";
 import { avatar, badge, card, empty, heading, meter, when } from "../parts.js";
 import { asWhat } from "../roles.js";
@@ -99,8 +99,13 @@ class LatestCard extends View {
   }
 
   show(activities) {
-    fillList(this.#list, activities, ({ seq }) => seq, ({ actor, message, createdAt }) =>
-      h("li", {}, avatar(actor?.name ?? "T"), h("div", { class: "what" }, h("span", {}, message), h("span", { class: "fine" }, when(createdAt)))),
+    fillList(this.#list, activities, ({ seq }) => seq, (activity) =>
+      h(
+        "li",
+        {},
+        avatar(activity.actor?.name ?? "T"),
+        h("div", { class: "what" }, h("span", {}, told(activity)), h("span", { class: "fine" }, when(activity.createdAt))),
+      ),
     );
     if (!activities.length) fill(this.#list, h("li", {}, empty("Nothing yet", "What happens here is listed as it happens.")));
   }
