@@ -4,7 +4,7 @@ import re
 
 from playwright.async_api import expect
 
-from tenantry.testing import PASSWORD, Api, unique_email
+from tenantry.testing import PASSWORD, Api, ok, unique_email
 from tests.authenticators import with_app
 from tests.conftest import needs
 from tests.console.conftest import OpenConsole
@@ -89,6 +89,79 @@ class TestSignIn:
         await console.page.get_by_role("link", name="Forgot your password?").click()
         await console.shows("Forgot your password?")
         await expect(console.page).to_have_url(re.compile("/account/forgot-password$"))
+
+
+@needs("chromium")
+class TestSession:
+    async def test_is_renewed_before_its_token_ends(
+        self, open_console: OpenConsole, api: Api
+    ) -> None:
+        console = await open_console()
+        await console.page.clock.install()
+        await console.sign_in((await api.register()).user["email"])
+        await console.is_live()
+        await console.page.clock.fast_forward("14:45")
+        async with console.page.expect_response("**/api/auth/refresh") as renewed:
+            await console.go("Your account")
+        assert (await renewed.value).status == 200
+        await console.shows("Your account")
+
+    async def test_is_renewed_when_its_token_is_refused(
+        self, open_console: OpenConsole, api: Api
+    ) -> None:
+        console = await open_console(await api.register())
+        await console.is_live()
+        refusal = {"success": False, "message": "", "code": "TOKEN_INVALID", "data": None}
+        await console.page.route(
+            "**/api/auth/passkeys", lambda route: route.fulfill(status=401, json=refusal), times=1
+        )
+        async with console.page.expect_response("**/api/auth/refresh") as renewed:
+            await console.go("Your account")
+        assert (await renewed.value).status == 200
+        await expect(console.card("Passkeys")).to_contain_text("You have none yet.")
+
+    async def test_of_another_person_takes_this_ones_place(
+        self, open_console: OpenConsole, api: Api
+    ) -> None:
+        ada, grace = await api.register("Ada Lovelace"), await api.register("Grace Hopper")
+        console = await open_console(ada)
+        await console.is_live()
+        await console.be(grace)  # as a tab does that signs in as her
+        await console.page.clock.install()
+        await console.page.clock.fast_forward("15:00")
+        await console.go("Your account")
+        await expect(console.page.get_by_role("main")).to_contain_text(grace.user["email"])
+        await expect(console.page.locator("body")).not_to_contain_text(ada.user["email"])
+
+
+@needs("chromium")
+class TestInvite:
+    async def test_leads_from_its_link_into_the_console(
+        self, open_console: OpenConsole, api: Api
+    ) -> None:
+        admin, email = await api.register(), unique_email("grace")
+        token = ok(await admin.invite(email), 201)["token"]
+        console = await open_console()
+        await console.page.goto(f"{api.url}/account/accept-invite#token={token}")
+        await console.fill("Your name", "Grace Hopper")
+        await console.fill("Choose a password", PASSWORD)
+        await console.press("Accept the invite")
+        await console.page.get_by_role("link", name="Sign in").click()
+        await console.sign_in(email)
+        await expect(console.page).to_have_title("Overview · Analytical Engines")
+
+    async def test_into_where_a_second_factor_is_required_says_what_to_do(
+        self, open_console: OpenConsole, api: Api
+    ) -> None:
+        owner = await api.register()
+        member = await owner.add()
+        await with_app(owner)
+        ok(await owner.patch("/api/organisations", requireSecondFactor=True))
+        console = await open_console(member)
+        plan = console.page.locator("plan-card")
+        await expect(plan).to_contain_text("A second factor is needed here")
+        await plan.get_by_role("link", name="Open your account").click()
+        await expect(console.button("Add an authenticator app")).to_be_visible()
 
 
 @needs("chromium")

@@ -7,7 +7,7 @@ import { Problem, refusal, unreachable } from "./problem.js";
 
 const API = "/api/";
 const PATIENCE = 30_000; // milliseconds that an answer may take
-const EARLY = 30_000; // milliseconds before its end at which a token is renewed
+const EARLY = 30_000; // milliseconds before its end at which a token is renewed, if it lives longer
 
 let access = null; // {token, identity, until}
 let renewing = null;
@@ -31,10 +31,11 @@ export const api = {
 export function adopt(token) {
   const part = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
   const { sub, org, sid, iat, exp } = JSON.parse(atob(part));
+  const lifetime = (exp - iat) * 1000;
   access = {
     token,
     identity: { user: sub, organisation: org, session: sid },
-    until: Date.now() + (exp - iat) * 1000 - EARLY, // by this clock, which may be wrong
+    until: Date.now() + lifetime - Math.min(EARLY, lifetime / 2), // by this clock, as it may be wrong
   };
 }
 
