@@ -60,6 +60,7 @@ OPERATIONS = [
     "listMembers",
     "listPasskeys",
     "listPresent",
+    "listPlans",
     "listRoles",
     "listSessions",
     "listen",

@@ -11,6 +11,7 @@ const PATHS = {
   close: "M6 6l12 12M18 6 6 18",
   members: "M9 11.5a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7ZM2.5 19.5a6.5 6.5 0 0 1 13 0M16 4.9a3.5 3.5 0 0 1 0 6.2M18.5 14a6.5 6.5 0 0 1 3 5.5",
   menu: "M4 7h16M4 12h16M4 17h16",
+  minus: "M6 12h12",
   overview: "M4 4h7v7H4zM13 4h7v4h-7zM13 11h7v9h-7zM4 14h7v6H4z",
   plan: "M3.5 6.5h17v11h-17zM3.5 10.5h17M7 14.5h3",
   plus: "M12 5v14M5 12h14",

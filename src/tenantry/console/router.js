@@ -3,6 +3,8 @@
 export const ROUTES = {
   "/console": { title: "Overview", icon: "overview", view: () => import("./views/overview.js") },
   "/console/members": { title: "Members", icon: "members", view: () => import("./views/members.js") },
+  "/console/activity": { title: "Activity", icon: "activity", view: () => import("./views/activity.js") },
+  "/console/plan": { title: "Plan", icon: "plan", view: () => import("./views/plan.js") },
   "/console/account": { title: "Your account", icon: "account", view: () => import("./views/account.js") },
   "/console/sign-in": { title: "Sign in", open: true, view: () => import("./views/sign-in.js") },
   "/console/sign-up": { title: "Sign up", open: true, view: () => import("./views/sign-up.js") },

@@ -29,6 +29,7 @@ from tenantry.organisations.organisation import (
     made,
 )
 from tenantry.organisations.ownership import leave_organisation, transfer_ownership
+from tenantry.organisations.plans import list_plans
 from tenantry.organisations.roles import change_role, create_role, delete_role, list_roles
 from tenantry.reply import Reply
 from tenantry.routing import Router
@@ -178,6 +179,7 @@ router = Router(
         update_organisation,
         delete_organisation,
         restore_organisation,
+        list_plans,
         change_subscription,
         broadcast,
         transfer_ownership,
