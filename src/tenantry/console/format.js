@@ -22,6 +22,7 @@ export function duration(seconds) {
 }
 
 export const date = (time) => new Date(time).toLocaleDateString("en-GB", { dateStyle: "long" });
+export const clock = (time) => new Date(time).toLocaleTimeString("en-GB", { timeStyle: "short" });
 export const moment = (time) =>
   new Date(time).toLocaleString("en-GB", { dateStyle: "long", timeStyle: "short" });
 

@@ -2,8 +2,8 @@
 
 import { api } from "../api.js";
 import { fill, fillList, h } from "../dom.js";
-import { date, moment, told } from "../format.js";
-import { avatar, button, card, empty, heading, when } from "../parts.js";
+import { clock, date, moment, told } from "../format.js";
+import { avatar, button, card, empty, heading } from "../parts.js";
 import { understood } from "../problem.js";
 import { session } from "../session.js";
 import { toast } from "../toast.js";
@@ -149,7 +149,7 @@ function row(activity) {
       {},
       avatar(actor?.name ?? "T"),
       h("span", { class: "what" }, told(activity)),
-      h("span", { class: "fine" }, when(createdAt)),
+      h("time", { class: "fine number", datetime: createdAt, title: moment(createdAt) }, clock(createdAt)),
     ),
   );
   open.addEventListener("toggle", () => open.append(details(activity)), { once: true });
