@@ -119,8 +119,9 @@ export default class ActivityView extends View {
 }
 
 function choice(label, options, onchange) {
-  const select = h("select", { onchange }, options.map(([value, text]) => h("option", { value }, text)));
-  return h("label", { class: "choice" }, h("span", {}, label), select);
+  const id = `choose-${label.toLowerCase()}`;
+  const select = h("select", { id, onchange }, options.map(([value, text]) => h("option", { value }, text)));
+  return h("div", { class: "choice" }, h("label", { for: id }, label), select);
 }
 
 /** The lines, with the day above the first of each. */
