@@ -122,6 +122,7 @@ class TestMembers:
         await expect(console.row(owner.user["email"]).get_by_role("button")).to_have_count(0)
         await expect(console.row(member.user["email"]).get_by_role("button")).to_have_count(2)
         await console.press(f"Change role of {member.user['name']}")
+        await expect(console.field("Role")).to_be_focused()
         roles = await console.field("Role").get_by_role("option").all_inner_texts()
         assert "Owner" not in roles
         assert "Admin" in roles
