@@ -59,6 +59,7 @@ OPERATIONS = [
     "listInvites",
     "listMembers",
     "listPasskeys",
+    "listPermissions",
     "listPresent",
     "listPlans",
     "listRoles",

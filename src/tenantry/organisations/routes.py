@@ -30,7 +30,13 @@ from tenantry.organisations.organisation import (
 )
 from tenantry.organisations.ownership import leave_organisation, transfer_ownership
 from tenantry.organisations.plans import list_plans
-from tenantry.organisations.roles import change_role, create_role, delete_role, list_roles
+from tenantry.organisations.roles import (
+    change_role,
+    create_role,
+    delete_role,
+    list_permissions,
+    list_roles,
+)
 from tenantry.reply import Reply
 from tenantry.routing import Router
 from tenantry.tenancy.authority import lock_as
@@ -185,6 +191,7 @@ router = Router(
         transfer_ownership,
         leave_organisation,
         list_roles,
+        list_permissions,
         create_role,
         change_role,
         delete_role,
