@@ -14,6 +14,9 @@ import { understood } from "./problem.js";
 
 let count = 0;
 
+// Refusals that are about one field, which the API does not name.
+const ABOUT = { PASSWORD_WRONG: "password", ROLE_NAME_TAKEN: "name", SLUG_TAKEN: "slug" };
+
 /**
  * A labelled input. Attributes are those of <input>, but for `hint`, for `options`, a list of
  * [value, label] which makes it a <select>, and for `rows`, which makes it a <textarea>.
@@ -63,6 +66,22 @@ export function checkbox(label, { hint = null, checked = false, ...attributes })
     { class: "check" },
     h("input", { id, type: "checkbox", checked, "aria-describedby": hint && `${id}-hint`, ...attributes }),
     h("div", {}, h("label", { for: id }, label), hint && h("p", { class: "hint", id: `${id}-hint` }, hint)),
+  );
+}
+
+/**
+ * Boxes of one name under a label of their own; what is ticked is a list. `options` are
+ * [value, label, {checked, disabled}].
+ */
+export function checkboxes(label, { name, options, hint = null }) {
+  const id = `field-${++count}`;
+  return h(
+    "fieldset",
+    { class: "field", "aria-describedby": hint && `${id}-hint` },
+    h("legend", {}, label),
+    hint && h("p", { class: "hint", id: `${id}-hint` }, hint),
+    options.map(([value, text, states]) => checkbox(text, { name, value, ...states, "aria-describedby": `${id}-problem` })),
+    h("p", { class: "problem", id: `${id}-problem` }),
   );
 }
 
@@ -127,14 +146,17 @@ function check(element) {
 /** What went wrong is said at its field, or above the form, and has the focus. */
 export function explain(element, problem) {
   const elsewhere = [];
+  const about = ABOUT[problem.code];
+  const known = about && named(element).some(({ name }) => name === about);
+  const fields = known ? [{ field: about, message: problem.message }] : problem.fields;
   let first;
-  for (const { field: name, message } of problem.fields) {
+  for (const { field: name, message } of fields) {
     const input = named(element).find((one) => one.name === name);
     if (input) complain(input, sentence(message));
     else elsewhere.push(sentence(message));
     first ??= input;
   }
   const alert = element.querySelector("[role=alert]");
-  fill(alert, problem.fields.length ? elsewhere.join(" ") : problem.message);
+  fill(alert, fields.length ? elsewhere.join(" ") : problem.message);
   (alert.textContent ? alert : first).focus();
 }

@@ -30,9 +30,10 @@ class Live extends EventTarget {
     const [latest] = await api.get("activities", { limit: 1 });
     const stream = new EventStream({ token: freshToken, after: latest?.seq ?? 0 });
     this.#stream = stream;
-    stream.addEventListener("event", ({ detail }) => this.#tell("event", detail));
-    stream.addEventListener("resync", () => this.#tell("resync"));
-    stream.addEventListener("state", ({ detail }) => this.#become(detail));
+    const listen = (type, act) => stream.addEventListener(type, ({ detail }) => stream === this.#stream && act(detail));
+    listen("event", (event) => this.#tell("event", event));
+    listen("resync", () => this.#tell("resync"));
+    listen("state", (state) => this.#become(state));
     stream.connect();
   }
 
@@ -44,7 +45,6 @@ class Live extends EventTarget {
   }
 
   #become({ name, code, final }) {
-    if (!this.#stream) return; // it is being closed
     if (name === "open") this.#show("live");
     else if (name === "connecting" && this.state !== "offline") this.#show("connecting");
     else if (name === "waiting" || final) this.#show("offline");

@@ -1,6 +1,6 @@
 /** The console: shows the view of the address, to whoever is signed in. */
 
-import { api } from "./api.js";
+import { api, identity } from "./api.js";
 import { fill, h } from "./dom.js";
 import { live } from "./live.js";
 import { failed, skeleton } from "./parts.js";
@@ -8,17 +8,19 @@ import { understood } from "./problem.js";
 import { navigate, NOWHERE, path, ROUTES, routes } from "./router.js";
 import { session } from "./session.js";
 import { Shell } from "./shell.js";
-import { toast } from "./toast.js";
+import { clearToasts, toast } from "./toast.js";
 
 const HOME = "/console";
 const app = h("div", { id: "app" });
 document.body.prepend(app);
 let shell = null;
 let turn = 0;
+let organisation = null; // the one that is shown
 
 /** Put the view of the address into its place. Without a session that is the page to sign in. */
 async function render() {
   const mine = ++turn;
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   let route = ROUTES[path()] ?? NOWHERE;
   if (session.me && route.open) return navigate(HOME, { replace: true });
   if (!session.me && !route.open) route = ROUTES["/console/sign-in"];
@@ -33,10 +35,10 @@ async function render() {
 }
 
 function place(view) {
-  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   if (session.me) {
     if (!shell) fill(app, (shell = new Shell()));
     else shell.show();
+    shell.closeMenu();
     fill(shell.outlet, view);
   } else {
     shell = null;
@@ -48,7 +50,9 @@ function place(view) {
 
 /** Who said what to everybody. The event has but the sender's id. */
 async function announce({ seq, payload }) {
+  const before = identity().organisation;
   const [activity] = await api.get("activities", { after: seq - 1, limit: 1 }).catch(() => []);
+  if (identity()?.organisation !== before) return; // switched meanwhile
   toast(payload.message, { title: activity?.actor ? `${activity.actor.name} to everybody` : "To everybody" });
 }
 
@@ -66,6 +70,8 @@ async function start() {
 routes.addEventListener("change", render);
 session.addEventListener("change", ({ detail: { access } }) => {
   if (!access) return shell?.show();
+  if (session.organisation?.id !== organisation) clearToasts();
+  organisation = session.organisation?.id;
   if (session.me && session.notice) toast(session.notice);
   render();
 });

@@ -1,5 +1,6 @@
 /** Giving a second factor, by whichever of the person's methods they choose. */
 
+import { api } from "./api.js";
 import { fill, h } from "./dom.js";
 import { field, form } from "./form.js";
 import { sign, usable } from "./passkeys.js";
@@ -21,6 +22,25 @@ const METHODS = {
     proof: ({ recoveryCode }) => ({ recoveryCode: recoveryCode.trim() }),
   },
 };
+
+/** Those that somebody has, of what GET /api/auth/second-factors answers. */
+export const methodsOf = ({ totpSince, passkeys, recoveryCodes }) =>
+  [totpSince && "totp", passkeys && "passkey", recoveryCodes && "recovery"].filter(Boolean);
+
+export const optionsOfPasskey = async () => (await api.post("auth/second-factor/options")).passkeyOptions;
+
+/** For a session that began before there was a factor, or without it. */
+export const stepUp = (methods, done) =>
+  proofForm({
+    methods,
+    options: optionsOfPasskey,
+    action: "Confirm",
+    busy: "Confirming …",
+    submit: async (proof) => {
+      await api.post("auth/second-factor", proof);
+      await done();
+    },
+  });
 
 /**
  * A form for one method, and the ways to the others. `submit` is given {code}, {recoveryCode} or

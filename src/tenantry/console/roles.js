@@ -1,7 +1,7 @@
 /** Roles to choose from, and as the API takes them. */
 
 import { api } from "./api.js";
-import { roleName } from "./format.js";
+import { capital, roleName } from "./format.js";
 import { session } from "./session.js";
 
 /**
@@ -25,6 +25,21 @@ export const given = (choice) => (/^[A-Z]+$/.test(choice) ? { role: choice } : {
 
 /** The choice that a member is now. */
 export const chosen = ({ owner, role, customRole }) => (owner ? "OWNER" : (customRole?.id ?? role));
+
+const PERMISSIONS = {
+  "broadcast:send": "Write to everybody",
+  "members:change-role": "Change members’ roles",
+  "members:invite": "Invite people",
+  "members:read": "See the list of members",
+  "members:remove": "Remove members",
+  "organisation:update": "Change the organisation’s name and slug",
+  "plan:change": "Change the plan",
+  "roles:manage": "Define custom roles",
+};
+
+/** What a permission allows; a feature's, "projects:manage", as "Projects: manage". */
+export const permissionName = (permission) =>
+  PERMISSIONS[permission] ?? capital(permission.replace(":", ": ").replaceAll(/[-_]/g, " "));
 
 /** "an owner", "a member", or the name of a custom role. */
 export function asWhat(membership) {

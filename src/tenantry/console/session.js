@@ -36,6 +36,8 @@ class Session extends EventTarget {
   notice = "";
   #permissions = new Set();
   #tabs = new BroadcastChannel("tenantry");
+  #going = null;
+  #farewell = ""; // what is told about what this page itself is ending
 
   constructor() {
     super();
@@ -74,7 +76,22 @@ class Session extends EventTarget {
   }
 
   async switchTo(organisationId) {
-    await this.signedIn(await api.post("auth/switch", { organisationId }));
+    const answer = await api.post("auth/switch", { organisationId });
+    // Then nothing is to be shown of the one that was left, even if the other cannot be.
+    await this.signedIn(answer).catch(({ message }) => this.#end(message));
+  }
+
+  /** Do what ends the membership here, and go on elsewhere: the stream may tell of it first. */
+  async depart(act, notice) {
+    const { id } = this.organisation;
+    this.#farewell = notice;
+    try {
+      const answer = await act();
+      await this.#goOnElsewhere(id, notice);
+      return answer;
+    } finally {
+      this.#farewell = "";
+    }
   }
 
   async signOut() {
@@ -102,6 +119,7 @@ class Session extends EventTarget {
 
   async #begin(notice = "") {
     this.notice = notice;
+    live.stop();
     await this.#fetch();
     // Without a second factor where one is required, there is no stream: the views say why.
     await live.start().catch(() => {});
@@ -113,7 +131,7 @@ class Session extends EventTarget {
     const membership = me.memberships.find((one) => one.organisation.id === me.organisationId);
     let permissions = [];
     if (membership?.customRole) {
-      const roles = await api.get("organisations/roles");
+      const roles = await api.get("organisations/roles").catch(unlessFactorIsMissing);
       permissions = roles.find((role) => role.name === membership.customRole)?.permissions ?? [];
     }
     Object.assign(this, { me, membership });
@@ -126,10 +144,15 @@ class Session extends EventTarget {
   }
 
   /** This organisation is not theirs any more: go on in another one of theirs, if there is one. */
-  async goOnElsewhere(notice) {
+  #goOnElsewhere(id, notice) {
+    return (this.#going ??= this.#leaveFor(id, notice).finally(() => (this.#going = null)));
+  }
+
+  async #leaveFor(id, notice) {
+    if (this.organisation?.id !== id) return; // gone already
     try {
       const { memberships } = await api.get("auth/me");
-      const next = memberships.find(({ organisation }) => organisation.id !== this.organisation.id);
+      const next = memberships.find(({ organisation }) => organisation.id !== id);
       if (!next) return this.ended(notice);
       adopt((await api.post("auth/switch", { organisationId: next.organisation.id })).accessToken);
       await this.#begin(notice);
@@ -143,7 +166,7 @@ class Session extends EventTarget {
   async #look({ code }) {
     if (!this.me) return; // told already
     const notice = OVER[code]?.(this.organisation.name);
-    if (notice) return this.goOnElsewhere(notice);
+    if (notice) return this.#goOnElsewhere(this.organisation.id, this.#farewell || notice);
     if (await renew().catch(() => false)) await live.start().catch(() => {});
     else if (this.me) this.#end(ENDED);
   }
@@ -164,6 +187,12 @@ class Session extends EventTarget {
   #tell(access) {
     this.dispatchEvent(new CustomEvent("change", { detail: { access } }));
   }
+}
+
+/** Without the second factor that is required nothing is allowed, and the views say why. */
+function unlessFactorIsMissing(problem) {
+  if (problem.code !== "SECOND_FACTOR_REQUIRED") throw problem;
+  return [];
 }
 
 export const session = new Session();

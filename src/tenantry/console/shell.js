@@ -63,6 +63,9 @@ export class Shell extends HTMLElement {
     );
     fill(this.#here, session.organisation.name);
     this.#switcher.show();
+  }
+
+  closeMenu() {
     this.#open(false);
   }
 

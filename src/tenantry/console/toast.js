@@ -8,6 +8,11 @@ const SHOWN = 7000; // milliseconds
 const list = h("div", { class: "toasts", role: "status", "aria-live": "polite", popover: "manual" });
 document.body.append(list);
 
+/** They are of an organisation; nothing of one is to be read in another. */
+export function clearToasts() {
+  for (const close of list.querySelectorAll("button")) close.click();
+}
+
 /**
  * `kind` is "", "good" or "bad"; what is bad stays until it is closed. `title` stands above the text.
  */

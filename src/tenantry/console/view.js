@@ -63,6 +63,12 @@ export class View extends HTMLElement {
     target.addEventListener(type, act, { signal: this.signal });
   }
 
+  /** Load it again every so many milliseconds, while the page is in sight. */
+  every(milliseconds) {
+    const timer = setInterval(() => document.hidden || this.reload(), milliseconds);
+    this.signal.addEventListener("abort", () => clearInterval(timer));
+  }
+
   /** An event of the organisation: {type, payload, seq, at}. */
   hear({ type }) {
     if (this.constructor.types.has(type)) this.reload();

@@ -54,8 +54,7 @@ class PresenceCard extends View {
 
   connectedCallback() {
     super.connectedCallback();
-    const timer = setInterval(() => document.hidden || this.reload(), PRESENCE_EVERY);
-    this.signal.addEventListener("abort", () => clearInterval(timer));
+    this.every(PRESENCE_EVERY);
     this.listen(live, "state", () => this.reload());
   }
 

@@ -6,7 +6,7 @@ import { fill, h } from "../../dom.js";
 import { date, plural } from "../../format.js";
 import { field, form } from "../../form.js";
 import { badge, button, card, copyable } from "../../parts.js";
-import { proofForm } from "../../proof.js";
+import { methodsOf, optionsOfPasskey, proofForm, stepUp } from "../../proof.js";
 import { session } from "../../session.js";
 import { toast } from "../../toast.js";
 import { View } from "../../view.js";
@@ -46,14 +46,12 @@ class FactorsCard extends View {
   }
 
   show([factors, me]) {
-    const methods = [factors.totpSince && "totp", factors.passkeys && "passkey", factors.recoveryCodes && "recovery"].filter(Boolean);
+    const methods = methodsOf(factors);
     const any = Boolean(factors.totpSince || factors.passkeys);
     fill(this.#weak, any && !me.secondFactor && giveIt(methods));
     fill(this.#list, app(factors, methods), any && codes(factors, methods));
   }
 }
-
-const optionsOfPasskey = async () => (await api.post("auth/second-factor/options")).passkeyOptions;
 
 /** This session began before there was a factor, so it has not given it. */
 function giveIt(methods) {
@@ -61,16 +59,9 @@ function giveIt(methods) {
   const open = button("Give it now", () =>
     fill(
       place,
-      proofForm({
-        methods,
-        options: optionsOfPasskey,
-        action: "Confirm",
-        busy: "Confirming …",
-        submit: async (proof) => {
-          await api.post("auth/second-factor", proof);
-          toast("This session has given your second factor.", { kind: "good" });
-          await changed();
-        },
+      stepUp(methods, () => {
+        toast("This session has given your second factor.", { kind: "good" });
+        return changed();
       }),
     ),
   );
