@@ -63,7 +63,7 @@ class RolesCard extends View {
   #fields({ name = "", permissions = [] } = {}) {
     const options = this.#permissions.map((each) => [each, permissionName(each), { checked: permissions.includes(each), disabled: !session.can(each) }]);
     return [
-      field("Name", { name: "name", value: name, required: true, minlength: 2, maxlength: 50, wrong: "Enter a name of 2 characters or more." }),
+      field("Name of the role", { name: "name", value: name, required: true, minlength: 2, maxlength: 50, wrong: "Enter a name of 2 characters or more." }),
       checkboxes("May", { name: "permissions", options, hint: options.some(([, , { disabled }]) => disabled) ? "You can give only what you may do yourself." : null }),
     ];
   }
