@@ -101,6 +101,25 @@ class TestStream:
         latest = console.card("Latest activity").get_by_role("listitem").first
         await expect(latest).to_contain_text("While it slept")
 
+    async def test_is_not_needed_to_notice_that_one_has_been_removed(
+        self,
+        open_console: OpenConsole,
+        organisation: Organisation,
+        other_organisation: Organisation,
+    ) -> None:
+        member = organisation.member
+        invite = ok(await other_organisation.owner.invite(member.user["email"]), 201)
+        ok(await member.post("/api/users/accept-invite", token=invite["token"]), 201)
+        console = await open_console(member, "/account")
+        await console.is_live()
+        await console.page.route_web_socket("**/ws?*", lambda socket: socket.close())
+        await console.page.reload()
+        await expect(console.button("Change the password")).to_be_visible()
+        ok(await organisation.owner.remove(member.id))
+        await console.go("Overview")
+        name = other_organisation.owner.organisation["name"]
+        await expect(console.page).to_have_title(f"Overview · {name}")
+
     async def test_goes_on_in_another_organisation_of_whoever_is_removed(
         self,
         open_console: OpenConsole,

@@ -13,7 +13,7 @@ let access = null; // {token, identity, until}
 let renewing = null;
 
 /**
- * "ended": the session is over. "changed": the cookie leads to another person or organisation than
+ * "ended": neither the token nor the cookie serves any more. "changed": the cookie leads to another person or organisation than
  * the page shows, as another tab has signed in or switched.
  */
 export const tokens = new EventTarget();
@@ -62,7 +62,6 @@ async function renewed() {
   const before = identity();
   const { answer, envelope } = await send("POST", "auth/refresh", { body: {}, keepalive: true });
   if (answer.status === 401) {
-    forget();
     if (before) tokens.dispatchEvent(new Event("ended"));
     return false;
   }

@@ -13,6 +13,7 @@
 
 import { adopt, api, forget, identity, renew, tokens } from "./api.js";
 import { live } from "./live.js";
+import { Problem } from "./problem.js";
 
 // Events after which it is fetched anew.
 const ABOUT_ALL = new Set([
@@ -42,7 +43,7 @@ class Session extends EventTarget {
   constructor() {
     super();
     this.#tabs.onmessage = ({ data }) => this.#follow(data);
-    tokens.addEventListener("ended", () => this.me && this.#end(ENDED));
+    tokens.addEventListener("ended", () => this.me && this.#refused());
     tokens.addEventListener("changed", () => this.#begin().catch(({ message }) => this.#end(message)));
     live.addEventListener("over", ({ detail }) => this.#look(detail));
     live.addEventListener("resync", () => this.reload());
@@ -129,8 +130,9 @@ class Session extends EventTarget {
   async #fetch() {
     const me = await api.get("auth/me");
     const membership = me.memberships.find((one) => one.organisation.id === me.organisationId);
+    if (!membership) throw new Problem("You are not a member of this organisation any more");
     let permissions = [];
-    if (membership?.customRole) {
+    if (membership.customRole) {
       const roles = await api.get("organisations/roles").catch(unlessFactorIsMissing);
       permissions = roles.find((role) => role.name === membership.customRole)?.permissions ?? [];
     }
@@ -143,32 +145,42 @@ class Session extends EventTarget {
     return JSON.stringify([this.me?.id, organisation?.id, role, owner, [...this.#permissions]]);
   }
 
-  /** This organisation is not theirs any more: go on in another one of theirs, if there is one. */
-  #goOnElsewhere(id, notice) {
-    return (this.#going ??= this.#leaveFor(id, notice).finally(() => (this.#going = null)));
+  /**
+   * This organisation is not theirs any more: go on in another one of theirs, if there is one. `otherwise`
+   * is told where it is the session that has ended.
+   */
+  #goOnElsewhere(id, notice, otherwise = notice) {
+    return (this.#going ??= this.#leaveFor(id, notice, otherwise).finally(() => (this.#going = null)));
   }
 
-  async #leaveFor(id, notice) {
+  async #leaveFor(id, notice, otherwise) {
     if (this.organisation?.id !== id) return; // gone already
     try {
       const { memberships } = await api.get("auth/me");
-      const next = memberships.find(({ organisation }) => organisation.id !== id);
-      if (!next) return this.ended(notice);
-      adopt((await api.post("auth/switch", { organisationId: next.organisation.id })).accessToken);
+      const others = memberships.filter(({ organisation }) => organisation.id !== id);
+      if (others.length < memberships.length) return this.#end(otherwise);
+      if (!others.length) return this.ended(notice);
+      const next = others[0].organisation.id;
+      adopt((await api.post("auth/switch", { organisationId: next })).accessToken);
       await this.#begin(notice);
       this.#tabs.postMessage("signed in");
     } catch {
-      this.#end(notice);
+      this.#end(otherwise);
     }
+  }
+
+  /** The token is refused, and the cookie too: so it is when either the session or the membership ends. */
+  #refused() {
+    const { id, name } = this.organisation;
+    return this.#goOnElsewhere(id, this.#farewell || OVER[4003](name), ENDED);
   }
 
   /** The stream is over: the membership has ended, or the whole session. */
   async #look({ code }) {
     if (!this.me) return; // told already
-    const notice = OVER[code]?.(this.organisation.name);
-    if (notice) return this.#goOnElsewhere(this.organisation.id, this.#farewell || notice);
-    if (await renew().catch(() => false)) await live.start().catch(() => {});
-    else if (this.me) this.#end(ENDED);
+    const { id, name } = this.organisation;
+    if (OVER[code]) return this.#goOnElsewhere(id, this.#farewell || OVER[code](name));
+    if (await renew().catch(({ message }) => this.#end(message))) await live.start().catch(() => {});
   }
 
   async #follow(message) {
