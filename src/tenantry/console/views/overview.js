@@ -11,6 +11,7 @@ import { View } from "../view.js";
 
 const SEATS = ["USER_JOINED", "USER_REMOVED", "INVITE_SENT", "INVITE_REVOKED"];
 const LATEST = 8;
+const NAMED = 6; // of those who are online; the others are counted
 const PRESENCE_EVERY = 30_000; // milliseconds; connections come and go without an event
 
 class PlanCard extends View {
@@ -67,17 +68,21 @@ class PresenceCard extends View {
   }
 
   show(present) {
-    const shown = present.map(({ id, name, role }) => ({ id, name, role }));
-    fillList(this.#list, shown, ({ id }) => id, ({ id, name, role }) =>
-      h(
-        "li",
-        {},
-        avatar(name),
-        h("div", { class: "what" }, h("strong", {}, name), h("span", { class: "fine" }, roleName({ role }))),
-        id === session.me.id && badge("You"),
-      ),
-    );
+    const named = present.slice(0, NAMED).map(({ id, name, role }) => ({ id, name, role }));
+    const others = present.length - named.length;
+    const lines = others ? [...named, { others }] : named;
+    fillList(this.#list, lines, ({ id }) => id, (line) => (line.id ? this.#row(line) : h("li", { class: "soft" }, `And ${plural(line.others, "other")}.`)));
     if (!present.length) fill(this.#list, h("li", { class: "soft" }, "Nobody is connected just now."));
+  }
+
+  #row({ id, name, role }) {
+    return h(
+      "li",
+      {},
+      avatar(name),
+      h("div", { class: "what" }, h("strong", {}, name), h("span", { class: "fine" }, roleName({ role }))),
+      id === session.me.id && badge("You"),
+    );
   }
 }
 
