@@ -2,7 +2,6 @@
 
 import { api } from "../api.js";
 import { fill, fillList, h } from "../dom.js";
-import { plural } from "../format.js";
 import { field, form } from "../form.js";
 import { live } from "../live.js";
 import { avatar, badge, button, card, empty, heading, notAllowed, when } from "../parts.js";
@@ -71,7 +70,7 @@ class ComposeCard extends View {
     const length = [...message.value].length;
     const over = length - LONGEST;
     message.setCustomValidity(
-      over > 0 ? `This is ${plural(over, "character")} too long.` : message.value.trim() ? "" : "Write a message first.",
+      over > 0 ? `This is ${number(over)} ${over === 1 ? "character" : "characters"} too long.` : message.value.trim() ? "" : "Write a message first.",
     );
     this.#left.classList.toggle("over", over > 0);
     fill(this.#left, over > 0 ? `${number(over)} over ${number(LONGEST)} characters` : `${number(length)} of ${number(LONGEST)} characters`);

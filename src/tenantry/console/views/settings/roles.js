@@ -64,7 +64,7 @@ class RolesCard extends View {
     const options = this.#permissions.map((each) => [each, permissionName(each), { checked: permissions.includes(each), disabled: !session.can(each) }]);
     return [
       field("Name of the role", { name: "name", value: name, required: true, minlength: 2, maxlength: 50, wrong: "Enter a name of 2 characters or more." }),
-      checkboxes("May", { name: "permissions", options, hint: options.some(([, , { disabled }]) => disabled) ? "You can give only what you may do yourself." : null }),
+      checkboxes("What it may do", { name: "permissions", options, hint: options.some(([, , { disabled }]) => disabled) ? "You can give only what you may do yourself." : null }),
     ];
   }
 
