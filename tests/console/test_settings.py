@@ -162,6 +162,11 @@ class TestRoles:
         await theirs.fits()
 
         await console.press("Change the role Front desk")
+        await console.page.get_by_label("Write to everybody").check()
+        await console.press("Save", console.dialog)
+        await expect(theirs.row("Front desk")).to_contain_text("Write to everybody")
+        await expect(console.button("Change the role Front desk")).to_be_focused()
+        await console.press("Change the role Front desk")
         await expect(console.page.get_by_label("Invite people")).to_be_checked()
         await console.page.get_by_label("Invite people").uncheck()
         await console.fill("Name of the role", "Reception")
@@ -172,6 +177,7 @@ class TestRoles:
         await console.press("Delete the role Reception")
         await console.press("Delete the role", console.dialog)
         await expect(theirs.row("Reception")).to_have_count(0)
+        await expect(console.page.get_by_role("heading", name="Custom roles")).to_be_focused()
 
     async def test_with_a_name_that_is_taken_say_so_at_the_field(
         self, open_console: OpenConsole, organisation: Organisation

@@ -99,12 +99,24 @@ export class View extends HTMLElement {
       this.#loaded = true;
       fill(this.#state);
       this.removeAttribute("data-loading");
-      this.show(data);
+      this.#showWithFocus(data);
     } catch (error) {
       if (signal.aborted) return;
       const problem = understood(error);
       fill(this.#state, this.#loaded ? this.#stale(problem) : failed(problem, () => this.reload()));
     }
+  }
+
+  /** What had the focus may be made anew, or be gone: then it goes to what stands in its place. */
+  #showWithFocus(data) {
+    const before = this.contains(document.activeElement) ? document.activeElement : null;
+    this.show(data);
+    if (!before || before.isConnected) return;
+    const name = ({ ariaLabel, textContent }) => ariaLabel ?? textContent;
+    const same = [...this.querySelectorAll(before.localName)].find((one) => name(one) === name(before));
+    const next = same ?? this.querySelector("h2");
+    if (!same) next?.setAttribute("tabindex", "-1");
+    next?.focus({ preventScroll: true });
   }
 
   /** What is shown is not the newest. */
