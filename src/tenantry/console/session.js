@@ -82,7 +82,7 @@ class Session extends EventTarget {
     await this.signedIn(answer).catch(({ message }) => this.#end(message));
   }
 
-  /** Do what ends the membership here, and go on elsewhere: the stream may tell of it first. */
+  /** Do what ends the membership, or more, and go on elsewhere: the stream may tell of it first. */
   async depart(act, notice) {
     const { id } = this.organisation;
     this.#farewell = notice;
@@ -172,7 +172,7 @@ class Session extends EventTarget {
   /** The token is refused, and the cookie too: so it is when either the session or the membership ends. */
   #refused() {
     const { id, name } = this.organisation;
-    return this.#goOnElsewhere(id, this.#farewell || OVER[4003](name), ENDED);
+    return this.#goOnElsewhere(id, this.#farewell || OVER[4003](name), this.#farewell || ENDED);
   }
 
   /** The stream is over: the membership has ended, or the whole session. */

@@ -51,10 +51,7 @@ function erase() {
     action: "Delete the account",
     busy: "Deleting …",
     danger: true,
-    act: async (values) => {
-      await api.delete("auth/me", values);
-      session.ended("Your account has been deleted.");
-    },
+    act: (values) => session.depart(() => api.delete("auth/me", values), "Your account has been deleted."),
   });
 }
 
