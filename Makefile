@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 .PHONY: help
 help: ## What there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[36mmake %-10s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[36mmake %-11s\033[0m %s\n", $$1, $$2}'
 
 .PHONY: run
 run: $(BIN)/.run ## Start the server on PORT (3000), with its own PostgreSQL in .tenantry/
@@ -52,6 +52,10 @@ docs: $(BIN)/.dev ## Build the documentation site in build/site, without a netwo
 .PHONY: docs-serve
 docs-serve: $(BIN)/.dev ## Show the site on port 8000, with each change of a page
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --livereload --watch README.md --watch CHANGELOG.md
+
+.PHONY: screenshots
+screenshots: $(BIN)/.dev ## Take pictures of the console in build/screenshots (needs Chromium)
+	@$(BIN)/python -m tests.screenshots
 
 .PHONY: lock
 lock: $(BIN)/.dev ## Write the locks anew from the ranges in pyproject.toml

@@ -186,6 +186,12 @@ class TestPermissions:
         answer = refused(await admin.post("/api/organisations/roles", **body), 422)
         assert "notes:purge" in answer["fields"][0]["message"]
 
+    async def test_are_listed_for_custom_roles(self, api: Api) -> None:
+        admin = await api.register()
+        listed = ok(await admin.get("/api/organisations/permissions"))
+        assert {"name": "notes:write", "ofMembers": True} in listed
+        assert {"name": "notes:purge", "ofMembers": False} in listed
+
 
 class TestEvents:
     async def test_stand_in_the_feed_and_on_the_sockets(self, api: Api) -> None:

@@ -108,3 +108,23 @@ def test_that_are_wrong_stop_the_start_with_a_sentence(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "The plan FREE must say seats" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+async def test_are_listed_for_who_is_to_choose(serve: Serve, plans: Path) -> None:
+    member = await (await serve(plans=plans)).register()
+    hobby, team = ok(await member.get("/api/organisations/plans"), message="Plans fetched")
+    assert hobby == {
+        "name": "HOBBY",
+        "seats": 1,
+        "customRoles": False,
+        "entitlements": {
+            "projects": {"allowed": True, "limit": 2},
+            "exports": {"allowed": True, "limit": 3, "per": "day"},
+            "support": {"allowed": False, "limit": 0},
+        },
+    }
+    assert (team["seats"], team["customRoles"]) == (None, True)
+
+
+async def test_are_listed_for_who_is_signed_in_only(api: Api) -> None:
+    refused(await api.get("/api/organisations/plans"), 401)

@@ -26,6 +26,15 @@ async def test_say_in_the_document_which_permissions_there_are(api: Api) -> None
     assert "members:change-role" in spec["components"]["schemas"]["Permission"]["enum"]
 
 
+async def test_can_have_the_permissions_that_are_listed(api: Api) -> None:
+    owner = await enterprise(api)
+    listed = ok(await owner.get("/api/organisations/permissions"), 200, "Permissions fetched")
+    assert {"name": "plan:change", "ofMembers": False} in listed
+    names = [permission["name"] for permission in listed]
+    assert "organisation:own" not in names
+    await owner.define("All of it", *names)
+
+
 class TestDefining:
     @pytest.mark.parametrize("plan", ["FREE", "PRO"])
     async def test_needs_the_plan_for_it(self, api: Api, plan: str) -> None:

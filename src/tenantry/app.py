@@ -31,6 +31,7 @@ from tenantry.auth.proofs import Prover
 from tenantry.auth.relying_party import RelyingParty
 from tenantry.auth.routes import router as auth
 from tenantry.auth.vault import Vault
+from tenantry.console import routes as console
 from tenantry.db.branches import heads
 from tenantry.db.database import Database, unreachable
 from tenantry.dev.mail import router as development_mail
@@ -83,6 +84,8 @@ ROUTES: list[ControllerRouterHandler] = [
     docs.stream_page,
     account.page,
     account.file,
+    console.page,
+    console.file,
 ]
 
 

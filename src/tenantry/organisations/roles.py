@@ -1,4 +1,4 @@
-"""GET and POST /api/organisations/roles, PATCH and DELETE …/roles/{id}."""
+"""GET and POST /api/organisations/roles, PATCH and DELETE …/roles/{id}, GET …/permissions."""
 
 from datetime import datetime
 from typing import Annotated
@@ -76,6 +76,13 @@ class OrganisationRole(msgspec.Struct, frozen=True, rename="camel"):
     updated_at: datetime
 
 
+class Grantable(msgspec.Struct, frozen=True, rename="camel"):
+    """A permission that a custom role can have; `of_members`: every member has it without one."""
+
+    name: str
+    of_members: bool
+
+
 class NewRoleInput(Input):
     name: RoleName
     permissions: Permissions
@@ -103,6 +110,22 @@ async def list_roles(tenant: NamedDependency[Tenant]) -> Reply[list[Organisation
     """The roles that the organisation defined, by name. OWNER, ADMIN, MEMBER are always there."""
     roles = await tenant.fetch(row_of(OrganisationRole), ALL_ROLES, tenant.organisation_id)
     return Reply("Roles fetched", roles)
+
+
+@get(
+    "/permissions",
+    guards=[any_member],
+    summary="What a custom role can have",
+    operation_id="listPermissions",
+)
+async def list_permissions(tenant: NamedDependency[Tenant]) -> Reply[list[Grantable]]:
+    """Every permission that a custom role can be given, by name: the server's own, and those of the
+    product's features.
+    """
+    permissions = tenant.product.permissions
+    of_members = permissions.of(Role.MEMBER, owner=False, custom=None)
+    listed = [Grantable(name, name in of_members) for name in permissions.grantable]
+    return Reply("Permissions fetched", listed)
 
 
 @post(

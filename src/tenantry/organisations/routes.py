@@ -29,7 +29,14 @@ from tenantry.organisations.organisation import (
     made,
 )
 from tenantry.organisations.ownership import leave_organisation, transfer_ownership
-from tenantry.organisations.roles import change_role, create_role, delete_role, list_roles
+from tenantry.organisations.plans import list_plans
+from tenantry.organisations.roles import (
+    change_role,
+    create_role,
+    delete_role,
+    list_permissions,
+    list_roles,
+)
 from tenantry.reply import Reply
 from tenantry.routing import Router
 from tenantry.tenancy.authority import lock_as
@@ -178,11 +185,13 @@ router = Router(
         update_organisation,
         delete_organisation,
         restore_organisation,
+        list_plans,
         change_subscription,
         broadcast,
         transfer_ownership,
         leave_organisation,
         list_roles,
+        list_permissions,
         create_role,
         change_role,
         delete_role,

@@ -1,0 +1,1 @@
+"""/console: the web console, a client of the API like any other."""

@@ -1,0 +1,115 @@
+/**
+ * Calls of the API. The access token is in this module's memory and nowhere else; the refresh token
+ * is in a cookie that no script can read, which the server takes with the header below only.
+ */
+
+import { Problem, refusal, unreachable } from "./problem.js";
+
+const API = "/api/";
+const PATIENCE = 30_000; // milliseconds that an answer may take
+const EARLY = 30_000; // milliseconds before its end at which a token is renewed, if it lives longer
+
+let access = null; // {token, identity, until}
+let renewing = null;
+
+/**
+ * "ended": neither the token nor the cookie serves any more. "changed": the cookie leads to another person or organisation than
+ * the page shows, as another tab has signed in or switched.
+ */
+export const tokens = new EventTarget();
+
+/** Who the access token is for: {user, organisation, session}; null if nobody is signed in. */
+export const identity = () => access?.identity ?? null;
+
+export const api = {
+  get: (path, query, options) => call("GET", path, { query, ...options }),
+  post: (path, body, options) => call("POST", path, { body, ...options }),
+  patch: (path, body, options) => call("PATCH", path, { body, ...options }),
+  delete: (path, body, options) => call("DELETE", path, { body, ...options }),
+};
+
+export function adopt(token) {
+  const part = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+  const { sub, org, sid, iat, exp } = JSON.parse(atob(part));
+  const lifetime = (exp - iat) * 1000;
+  access = {
+    token,
+    identity: { user: sub, organisation: org, session: sid },
+    until: Date.now() + lifetime - Math.min(EARLY, lifetime / 2), // by this clock, as it may be wrong
+  };
+}
+
+export function forget() {
+  access = null;
+}
+
+/** A token that still lives for a while; what is called for is renewed first. */
+export async function freshToken() {
+  if (access && Date.now() >= access.until) await renew();
+  return access?.token ?? null;
+}
+
+/** Get a new access token by the cookie, for all who ask at once; whether there is a session. */
+export function renew() {
+  renewing ??= alone(renewed).finally(() => (renewing = null));
+  return renewing;
+}
+
+/** One tab after the other, so that no answer leaves an older cookie than the one before. */
+const alone = (act) => (navigator.locks ? navigator.locks.request("tenantry-refresh", act) : act());
+
+async function renewed() {
+  const before = identity();
+  const { answer, envelope } = await send("POST", "auth/refresh", { body: {}, keepalive: true });
+  if (answer.status === 401) {
+    if (before) tokens.dispatchEvent(new Event("ended"));
+    return false;
+  }
+  if (!answer.ok) throw refusal(answer, envelope);
+  adopt(envelope.data.accessToken);
+  if (before && !same(before, access.identity)) tokens.dispatchEvent(new Event("changed"));
+  return true;
+}
+
+const same = (one, other) => one.user === other?.user && one.organisation === other?.organisation;
+
+/**
+ * One request; gives the data, or with `whole` the envelope, which has a page's `nextCursor`.
+ * Throws a Problem. `signal` aborts it.
+ */
+async function call(method, path, { whole = false, ...options } = {}) {
+  const before = identity();
+  const token = await freshToken();
+  let { answer, envelope } = await send(method, path, { token, ...options });
+  if (token && answer.status === 401 && envelope?.code?.startsWith("TOKEN_") && (await renew())) {
+    // What was meant for one organisation must not be done in another.
+    if (!same(before, identity())) throw new Problem("You are signed in elsewhere now");
+    ({ answer, envelope } = await send(method, path, { token: access.token, ...options }));
+  }
+  if (answer.ok && envelope?.success) return whole ? envelope : envelope.data;
+  throw refusal(answer, envelope);
+}
+
+async function send(method, path, { token, body, query = {}, signal, keepalive = false }) {
+  const headers = { "x-session-cookie": "1" };
+  if (token) headers.authorization = `Bearer ${token}`;
+  if (body !== undefined) headers["content-type"] = "application/json";
+  const url = new URL(API + path, location.origin);
+  for (const [name, value] of Object.entries(query))
+    for (const each of [value].flat()) if (each !== null && each !== "") url.searchParams.append(name, each);
+  const patience = AbortSignal.timeout(PATIENCE);
+  try {
+    const answer = await fetch(url, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "same-origin",
+      keepalive, // a reload does not lose the answer
+      signal: signal ? AbortSignal.any([signal, patience]) : patience,
+    });
+    return { answer, envelope: await answer.json().catch(() => undefined) };
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw unreachable();
+  }
+}

@@ -1,0 +1,52 @@
+/** Dialogs: the browser's own, which keep the focus and go with Escape. */
+
+import { h } from "./dom.js";
+import { form } from "./form.js";
+import { icon } from "./icons.js";
+
+/** Opens one with these contents; `onclose` is told when it has gone, by whatever way. */
+export function openDialog(title, contents, { onclose = () => {} } = {}) {
+  const close = h("button", { type: "button", class: "button plain", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"));
+  const dialog = h(
+    "dialog",
+    { "aria-labelledby": "dialog-title", closedby: "any", onclose: gone },
+    h("div", { class: "dialog-head" }, h("h2", { id: "dialog-title" }, title), close),
+    contents,
+  );
+  function gone() {
+    dialog.remove();
+    onclose();
+  }
+  document.body.append(dialog);
+  dialog.showModal();
+  dialog.querySelector("input, select, textarea")?.focus();
+  return dialog;
+}
+
+/**
+ * Ask before something is done. `act` is given the fields' values; while it runs the dialog stays,
+ * and shows what goes wrong. Gives whether it was done.
+ *
+ *   await ask({ title: "Remove Grace?", text: "…", action: "Remove", busy: "Removing …", danger: true,
+ *               act: () => api.delete(`users/${id}`) })
+ */
+export function ask({ title, text, action, busy = `${action} …`, act, fields = [], danger = false }) {
+  return new Promise((resolve) => {
+    let done = false;
+    const cancel = h("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, "Cancel");
+    const body = form({
+      fields: [h("p", {}, text), fields],
+      action,
+      busy,
+      kind: danger ? "danger" : "",
+      beside: [cancel],
+      onsubmit: async (values) => {
+        await act(values);
+        done = true;
+        dialog.close();
+      },
+    });
+    const dialog = openDialog(title, body, { onclose: () => resolve(done) });
+    if (!fields.length) cancel.focus();
+  });
+}

@@ -1,0 +1,210 @@
+/**
+ * Who is signed in, where, and what they may do there. All tabs of a browser share the cookie, and
+ * so the session: what one does, the others follow.
+ *
+ *   session.me            as GET /api/auth/me answers; null if nobody is signed in
+ *   session.membership    the one in the organisation that is shown
+ *   session.organisation  its organisation
+ *   session.can("members:invite")
+ *
+ * "change": something of it is another; `detail.access`, whether what they may see is. What is to be
+ * told about it is in `session.notice`.
+ */
+
+import { adopt, api, forget, identity, renew, tokens } from "./api.js";
+import { live } from "./live.js";
+import { Problem } from "./problem.js";
+
+// Events after which it is fetched anew.
+const ABOUT_ALL = new Set([
+  "ORGANISATION_CHANGED",
+  "ORGANISATION_RESTORED",
+  "PLAN_UPGRADED",
+  "PLAN_DOWNGRADED",
+  "ROLE_CHANGED",
+]);
+const ENDED = "Your session has ended. Sign in again.";
+// What is told when the stream is closed for good, by its code.
+const OVER = {
+  4003: (organisation) => `You are not a member of ${organisation} any more.`,
+  4004: (organisation) => `${organisation} has been deleted. Its owner can restore it for 30 days.`,
+};
+const OF_OWNERS = "organisation:own";
+
+class Session extends EventTarget {
+  me = null;
+  membership = null;
+  notice = "";
+  #permissions = new Set();
+  #tabs = new BroadcastChannel("tenantry");
+  #going = null;
+  #farewell = ""; // what is told about what this page itself is ending
+
+  constructor() {
+    super();
+    this.#tabs.onmessage = ({ data }) => this.#follow(data);
+    tokens.addEventListener("ended", () => this.me && this.#refused());
+    tokens.addEventListener("changed", () => this.#begin().catch(({ message }) => this.#end(message)));
+    live.addEventListener("over", ({ detail }) => this.#look(detail));
+    live.addEventListener("resync", () => this.reload());
+    live.addEventListener("event", ({ detail: { type, payload } }) => {
+      const aboutMe = type === "USER_ROLE_CHANGED" && payload.userId === this.me.id;
+      if (aboutMe || ABOUT_ALL.has(type)) this.reload();
+    });
+  }
+
+  get organisation() {
+    return this.membership?.organisation ?? null;
+  }
+
+  can(permission) {
+    if (this.membership?.owner) return true;
+    if (this.membership?.role === "ADMIN") return permission !== OF_OWNERS;
+    return this.#permissions.has(permission);
+  }
+
+  /** Go on with the session that the browser has, if it has one. */
+  async resume() {
+    const before = identity();
+    if ((await renew()) && !before) await this.#begin(); // another than before is "changed"
+  }
+
+  /** What a sign-in answered, by whichever way. */
+  async signedIn({ accessToken }) {
+    adopt(accessToken);
+    await this.#begin();
+    this.#tabs.postMessage("signed in");
+  }
+
+  async switchTo(organisationId) {
+    const answer = await api.post("auth/switch", { organisationId });
+    // Then nothing is to be shown of the one that was left, even if the other cannot be.
+    await this.signedIn(answer).catch(({ message }) => this.#end(message));
+  }
+
+  /** Do what ends the membership, or more, and go on elsewhere: the stream may tell of it first. */
+  async depart(act, notice) {
+    const { id } = this.organisation;
+    this.#farewell = notice;
+    try {
+      const answer = await act();
+      await this.#goOnElsewhere(id, notice);
+      return answer;
+    } finally {
+      this.#farewell = "";
+    }
+  }
+
+  async signOut() {
+    await api.post("auth/logout", {});
+    this.#tabs.postMessage("signed out");
+    this.#end("");
+  }
+
+  /** This session has ended by what was done here: the account's deletion, signing out everywhere. */
+  ended(notice) {
+    this.#tabs.postMessage("signed out");
+    this.#end(notice);
+  }
+
+  /** Fetch it anew; a failure leaves it as it was, until the next event or reload. */
+  async reload() {
+    const before = this.#text();
+    try {
+      await this.#fetch();
+    } catch {
+      return;
+    }
+    this.#tell(before !== this.#text());
+  }
+
+  async #begin(notice = "") {
+    this.notice = notice;
+    live.stop();
+    await this.#fetch();
+    // Without a second factor where one is required, there is no stream: the views say why.
+    await live.start().catch(() => {});
+    this.#tell(true);
+  }
+
+  async #fetch() {
+    const me = await api.get("auth/me");
+    const membership = me.memberships.find((one) => one.organisation.id === me.organisationId);
+    if (!membership) throw new Problem("You are not a member of this organisation any more");
+    let permissions = [];
+    if (membership.customRole) {
+      const roles = await api.get("organisations/roles").catch(unlessFactorIsMissing);
+      permissions = roles.find((role) => role.name === membership.customRole)?.permissions ?? [];
+    }
+    Object.assign(this, { me, membership });
+    this.#permissions = new Set(permissions);
+  }
+
+  #text() {
+    const { role, owner, organisation } = this.membership ?? {};
+    return JSON.stringify([this.me?.id, organisation?.id, role, owner, [...this.#permissions]]);
+  }
+
+  /**
+   * This organisation is not theirs any more: go on in another one of theirs, if there is one. `otherwise`
+   * is told where it is the session that has ended.
+   */
+  #goOnElsewhere(id, notice, otherwise = notice) {
+    return (this.#going ??= this.#leaveFor(id, notice, otherwise).finally(() => (this.#going = null)));
+  }
+
+  async #leaveFor(id, notice, otherwise) {
+    if (this.organisation?.id !== id) return; // gone already
+    try {
+      const { memberships } = await api.get("auth/me");
+      const others = memberships.filter(({ organisation }) => organisation.id !== id);
+      if (others.length < memberships.length) return this.#end(otherwise);
+      if (!others.length) return this.ended(notice);
+      const next = others[0].organisation.id;
+      adopt((await api.post("auth/switch", { organisationId: next })).accessToken);
+      await this.#begin(notice);
+      this.#tabs.postMessage("signed in");
+    } catch {
+      this.#end(otherwise);
+    }
+  }
+
+  /** The token is refused, and the cookie too: so it is when either the session or the membership ends. */
+  #refused() {
+    const { id, name } = this.organisation;
+    return this.#goOnElsewhere(id, this.#farewell || OVER[4003](name), this.#farewell || ENDED);
+  }
+
+  /** The stream is over: the membership has ended, or the whole session. */
+  async #look({ code }) {
+    if (!this.me) return; // told already
+    const { id, name } = this.organisation;
+    if (OVER[code]) return this.#goOnElsewhere(id, this.#farewell || OVER[code](name));
+    if (await renew().catch(({ message }) => this.#end(message))) await live.start().catch(() => {});
+  }
+
+  async #follow(message) {
+    if (message === "signed out" && this.me) this.#end("You have signed out in another tab.");
+    if (message === "signed in") await this.resume().catch(() => {});
+  }
+
+  #end(notice) {
+    forget();
+    live.stop();
+    Object.assign(this, { me: null, membership: null, notice });
+    this.#permissions = new Set();
+    this.#tell(true);
+  }
+
+  #tell(access) {
+    this.dispatchEvent(new CustomEvent("change", { detail: { access } }));
+  }
+}
+
+/** Without the second factor that is required nothing is allowed, and the views say why. */
+function unlessFactorIsMissing(problem) {
+  if (problem.code !== "SECOND_FACTOR_REQUIRED") throw problem;
+  return [];
+}
+
+export const session = new Session();
