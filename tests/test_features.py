@@ -266,7 +266,7 @@ class TestDocument:
         write = spec["paths"]["/api/notes"]["post"]
         assert write["operationId"] == "writeNote"
         assert "NOTE_EXISTS" in str(write["responses"]["409"])
-        assert write["security"] == [{"bearer": []}]
+        assert write["security"] == [{"bearer": ["notes:write"]}]
         assert "| NOTE_WRITTEN | noteId, text |" in spec["paths"]["/ws"]["get"]["description"]
 
 
