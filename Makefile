@@ -34,9 +34,13 @@ format: $(BIN)/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
 
-.PHONY: bench
-bench: $(BIN)/.dev ## Measure the event stream beside a Bun server (needs npm for that)
-	@$(BIN)/python bench/realtime.py
+.PHONY: bench-quick
+bench-quick: $(BIN)/.dev ## Measure the reads beside Hono on Bun, in a minute (needs npm and wrk)
+	@$(BIN)/python -m bench reads
+
+.PHONY: bench-realtime
+bench-realtime: $(BIN)/.dev ## Measure the event stream beside a Bun server that only sends
+	@$(BIN)/python -m bench realtime
 
 .PHONY: clients
 clients: $(BIN)/.run ## Generate the TypeScript client in build/clients (needs npm)
