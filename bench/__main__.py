@@ -10,9 +10,10 @@ from pathlib import Path
 
 from bench import reads, report, scope, tools
 from bench.answers import AnswerError
-from bench.contenders import CONTENDERS, bearer, enter
+from bench.contenders import CONTENDERS, enter
 from bench.figures import Figure
 from bench.progress import console, progress
+from bench.reads import Caller
 from bench.realtime import run as realtime
 from bench.realtime.crowds import CrowdError
 from bench.servers import ServerError
@@ -31,14 +32,15 @@ def compare_reads(chosen: argparse.Namespace) -> None:
     tools.wrk()
     with progress() as step, world() as cluster, ExitStack() as stack:
         entrants = enter(cluster, chosen.only, reads.SHAPE, step)
-        servers = {
-            who: stack.enter_context(entrant.started(chosen.processes))
+        callers = [
+            Caller(
+                who, entrants, stack.enter_context(entrant.started(chosen.processes)), reads.SHAPE
+            )
             for who, entrant in entrants.items()
-        }
+        ]
         figures = reads.measure(
             cluster,
-            entrants,
-            servers,
+            callers,
             about=f"Reads, {chosen.processes} process{'es' if chosen.processes > 1 else ''} each",
             rounds=chosen.rounds,
             seconds=chosen.seconds,
@@ -57,13 +59,15 @@ def study_realtime(chosen: argparse.Namespace) -> None:
 def serve(chosen: argparse.Namespace) -> None:
     """Start one contender on the data of the reads, say how to ask it, and wait for Ctrl-C."""
     with world() as cluster:
-        entrant = enter(cluster, [chosen.contender], reads.SHAPE, console.print)[chosen.contender]
-        with entrant.started(chosen.processes) as server:
-            header = bearer(server, reads.SHAPE)[0]
-            database = cluster.url(entrant.contender.tables)
-            console.print(f"{server.url}, process {server.pid}, {database}", soft_wrap=True)
-            for path in reads.ROUTES:
-                print(f"wrk -t1 -c32 -d5 --latency -H '{header}' {server.url}{path}")
+        who = chosen.contender
+        entrants = enter(cluster, [who], reads.SHAPE, console.print)
+        with entrants[who].started(chosen.processes) as server:
+            caller = Caller(who, entrants, server, reads.SHAPE)
+            database = cluster.url(entrants[who].contender.database)
+            print(f"{server.url}, process {server.pid}, {database}")
+            for read in reads.READS:
+                for _, path, header, _ in caller.requests(read)[:1]:
+                    print(f"wrk -t1 -c32 -d5 --latency -H '{header}' '{server.url}{path}'")
             signal.pause()
 
 

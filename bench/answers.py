@@ -1,6 +1,6 @@
 """Whether the contenders answer the same, and right: nobody is quick with a wrong answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +10,18 @@ from bench.data import Shape, admin_of, organisation_name
 from bench.servers import Server
 
 PAGE = 50
-# What the contract says; Tenantry answers more.
-ORGANISATION = ("id", "name", "slug", "subscriptionPlan", "memberCount", "memberLimit", "createdAt")
-USER = ("id", "name", "email", "role", "organisationId", "createdAt", "updatedAt")
-ACTIVITY = (
-    *("id", "organisationId", "type", "message", "metadata", "createdAt"),
-    *("actor", "target"),
-)
+# What the contract says of one; Tenantry answers more.
+FIELDS = {
+    "/api/organisations": (
+        *("id", "name", "slug", "subscriptionPlan"),
+        *("memberCount", "memberLimit", "createdAt"),
+    ),
+    "/api/users": ("id", "name", "email", "role", "organisationId", "createdAt", "updatedAt"),
+    "/api/activities": (
+        *("id", "organisationId", "type", "message", "metadata", "createdAt"),
+        *("actor", "target"),
+    ),
+}
 
 
 class AnswerError(Exception):
@@ -24,21 +29,28 @@ class AnswerError(Exception):
 
 
 def fetch(server: Server, path: str, header: str) -> Any:
-    """What a read answers, with only what all contenders have, and times as times."""
+    """The JSON of a read. Raises `AnswerError` where it is refused."""
     name, _, value = header.partition(": ")
     answer = httpx.get(server.url + path, headers={name: value}, timeout=30)
-    body = answer.json()
-    if answer.status_code != 200 or body["success"] is not True:
+    if answer.status_code != 200 or not answer.json():
         raise AnswerError(f"{server.url}{path} answered {answer.status_code}: {answer.text}")
-    fields = {"/api/organisations": ORGANISATION, "/api/users": USER, "/api/activities": ACTIVITY}
+    return answer.json()
+
+
+def by_contract(path: str, body: dict[str, Any]) -> Any:
+    """What was answered within the envelope: what all have, and times as times."""
+    if body.get("success") is not True:
+        raise AnswerError(f"{path} answered {body}")
     found = body["data"]
-    kept = fields[path]
-    return _only(found, kept) if isinstance(found, dict) else [_only(item, kept) for item in found]
+    return _kept(path, found) if isinstance(found, dict) else [_kept(path, one) for one in found]
 
 
-def _only(item: dict[str, Any], kept: Sequence[str]) -> dict[str, Any]:
-    times = {name: datetime.fromisoformat(item[name]) for name in kept if name.endswith("At")}
-    return {name: item[name] for name in kept} | times
+def _kept(path: str, item: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: item[name] for name in FIELDS[path]}
+    return {
+        name: datetime.fromisoformat(value) if name.endswith("At") else value
+        for name, value in kept.items()
+    }
 
 
 def check(path: str, found: Any, number: int, shape: Shape) -> None:
@@ -60,7 +72,20 @@ def check(path: str, found: Any, number: int, shape: Shape) -> None:
         raise AnswerError(f"{path} answers {seen}, and right is {right}")
 
 
-def compare(path: str, answers: dict[str, Any]) -> None:
+def check_better_auth(path: str, body: dict[str, Any], number: int, shape: Shape) -> None:
+    """The same of Better Auth's answers, which have a form of their own."""
+    if path.endswith("get-session"):
+        seen: object = body["user"]["email"]
+        right: object = admin_of(number)
+    else:
+        emails = {member["user"]["email"] for member in body["members"]}
+        seen = (body["name"], len(emails), admin_of(number) in emails)
+        right = (organisation_name(number), shape.members, True)
+    if seen != right:
+        raise AnswerError(f"{path} answers {seen}, and right is {right}")
+
+
+def compare(path: str, answers: Mapping[str, Any]) -> None:
     """All contenders' answers to one request must be equal."""
     (first, expected), *others = answers.items()
     for who, found in others:

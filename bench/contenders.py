@@ -14,8 +14,8 @@ import asyncpg
 import httpx
 
 from bench import data, tools
-from bench.data import PASSWORD, PEER_SCHEMA, Shape
-from bench.servers import Server, free_port, running
+from bench.data import PASSWORD, Shape
+from bench.servers import Server, clean_environment, free_port, running
 from bench.world import World
 from bench.wrk import Request
 from tenantry.db import schema
@@ -39,9 +39,11 @@ SECRETS = {"JWT_ACCESS_SECRET": ACCESS_SECRET, "JWT_REFRESH_SECRET": REFRESH_SEC
 @dataclass(frozen=True)
 class Contender:
     title: str
-    tables: str  # contenders with the same use one database
+    database: str  # its name
     prepare: Callable[[World, str, Shape, Say], Awaitable[Environment]]
     command: Callable[[int, int], Sequence[str]]  # of a port and a number of processes
+    sign_in: Request  # whose body is made of an account's credentials
+    kept: Callable[[httpx.Response], str]  # the header of who is signed in
     health: str = "/health"
 
 
@@ -78,26 +80,46 @@ async def _prepare_tenantry(world: World, database: str, shape: Shape, say: Say)
     return {"DATABASE_URL": logins.runtime, **UNLIMITED, **SECRETS}
 
 
-async def _prepare_peers(world: World, database: str, shape: Shape, say: Say) -> Environment:
+async def _prepare_hono(world: World, database: str, shape: Shape, say: Say) -> Environment:
+    await _fill_peer(world, database, shape, _by_bun({}, "hash.ts"), say)
+    return _postgres(world, database)
+
+
+async def _prepare_fastapi(world: World, database: str, shape: Shape, say: Say) -> Environment:
+    owner_url = await _fill_peer(world, database, shape, data.argon2_hash(), say)
+    return {"SQLALCHEMY_URL": owner_url.replace("postgresql", "postgresql+asyncpg", 1), **SECRETS}
+
+
+async def _fill_peer(
+    world: World, database: str, shape: Shape, password_hash: str, say: Say
+) -> str:
     owner_url = await world.create(database)
     owner = await asyncpg.connect(owner_url)
-    await owner.execute(PEER_SCHEMA.read_text())
+    await owner.execute((tools.PEERS / "schema.sql").read_text())
     await owner.close()
-    await data.fill(owner_url, data.PEERS, shape, _bcrypt_hash(), say)
-    return {
-        "PGHOST": world.socket_folder,
-        "PGDATABASE": database,
-        "PGUSER": "postgres",
-        **SECRETS,
-    }
+    await data.fill(owner_url, data.PEERS, shape, password_hash, say)
+    return owner_url
 
 
-def _bcrypt_hash() -> str:
-    """Made by the peer's own library, at its default cost."""
-    program = f'console.log(require("bcryptjs").hashSync({PASSWORD!r}, 10))'
+async def _prepare_better_auth(world: World, database: str, shape: Shape, say: Say) -> Environment:
+    owner_url = await world.create(database)
+    environment = _postgres(world, database)
+    password_hash = _by_bun({**environment, "PORT": "0"}, "better-auth/prepare.ts")
+    await data.fill(owner_url, data.BETTER_AUTH, shape, password_hash, say)
+    return environment
+
+
+def _postgres(world: World, database: str) -> Environment:
+    """For drivers that read what libpq reads."""
+    where = {"PGHOST": world.socket_folder, "PGDATABASE": database, "PGUSER": "postgres"}
+    return {**where, **SECRETS}
+
+
+def _by_bun(environment: Environment, script: str) -> str:
+    """What a script of the peers says of the password."""
     done = subprocess.run(
-        [tools.bun(), "-e", program],
-        cwd=tools.javascript(),
+        [tools.bun(), str(tools.javascript() / script), PASSWORD],
+        env=clean_environment(environment),
         capture_output=True,
         text=True,
         check=True,
@@ -119,46 +141,69 @@ def _bun_command(peer: str) -> Callable[[int, int], Sequence[str]]:
     return command
 
 
+def _uvicorn_command(port: int, processes: int) -> Sequence[str]:
+    where = ["--app-dir", str(tools.PEERS / "fastapi"), "--port", str(port)]
+    how = ["--workers", str(processes), "--log-level", "warning"]
+    return [str(tools.fastapi()), "-m", "uvicorn", "main:app", *where, *how]
+
+
+def _bearer(answer: httpx.Response) -> str:
+    return f"Authorization: Bearer {answer.json()['data']['accessToken']}"
+
+
+def _cookie(answer: httpx.Response) -> str:
+    return "Cookie: " + "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
+
+
+LOGIN = Request("POST", "/api/auth/login")
 CONTENDERS = {
-    "tenantry": Contender("Tenantry", "tenantry_bench", _prepare_tenantry, _tenantry_command),
-    "hono": Contender("Hono", "peers", _prepare_peers, _bun_command("hono")),
+    "tenantry": Contender(
+        "Tenantry", "tenantry_bench", _prepare_tenantry, _tenantry_command, LOGIN, _bearer
+    ),
+    "hono": Contender("Hono", "hono", _prepare_hono, _bun_command("hono"), LOGIN, _bearer),
+    "fastapi": Contender("FastAPI", "fastapi", _prepare_fastapi, _uvicorn_command, LOGIN, _bearer),
+    "better-auth": Contender(
+        "Better Auth",
+        "better_auth",
+        _prepare_better_auth,
+        _bun_command("better-auth"),
+        Request("POST", "/api/auth/sign-in/email"),
+        _cookie,
+        health="/api/auth/ok",
+    ),
 }
+CONTRACT = ("tenantry", "hono", "fastapi")  # who answers the same requests
 
 
 def enter(world: World, names: Sequence[str], shape: Shape, say: Say) -> Entrants:
-    """The contenders on databases of this shape, in the order of their names here."""
+    """The contenders, each on a database of this shape."""
 
-    async def prepared() -> Entrants:
-        entrants: Entrants = {}
-        filled: dict[str, Environment] = {}
-        for name in names:
-            contender = CONTENDERS[name]
-            if contender.tables not in filled:
-                say(f"filling a database for {contender.title}")
-                filled[contender.tables] = await contender.prepare(
-                    world, contender.tables, shape, say
-                )
-            entrants[name] = Entrant(contender, filled[contender.tables], world.folder)
-        return entrants
+    async def entrant(contender: Contender) -> Entrant:
+        database = contender.database
+        environment = await contender.prepare(
+            world, database, shape, lambda what: say(f"{contender.title}: {what}")
+        )
+        return Entrant(contender, environment, world.folder)
 
-    return asyncio.run(prepared())
-
-
-def bearer(server: Server, shape: Shape) -> list[str]:
-    """A header for each measured organisation's admin, who signs in for it."""
-    headers = []
-    with httpx.Client(base_url=server.url, timeout=30) as client:
-        for number in shape.numbers:
-            answer = client.post("/api/auth/login", json=credentials(number))
-            answer.raise_for_status()
-            headers.append(f"Authorization: Bearer {answer.json()['data']['accessToken']}")
-    return headers
+    return {name: asyncio.run(entrant(CONTENDERS[name])) for name in names}
 
 
 def credentials(number: int) -> dict[str, object]:
     return {"email": data.admin_of(number), "password": PASSWORD}
 
 
-def reads(path: str, headers: Sequence[str]) -> list[Request]:
-    """The same read by each of those signed in."""
-    return [Request("GET", path, header) for header in headers]
+def signed_in(contender: Contender, server: Server, numbers: Sequence[int]) -> list[httpx.Response]:
+    """The answers to the admins of these organisations, who sign in."""
+    answers = []
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        for number in numbers:
+            answer = client.post(contender.sign_in.path, json=credentials(number))
+            answer.raise_for_status()
+            answers.append(answer)
+            client.cookies.clear()
+    return answers
+
+
+def headers(contender: Contender, server: Server, numbers: Sequence[int]) -> list[str]:
+    """What each of them sends along from then on."""
+    return [contender.kept(answer) for answer in signed_in(contender, server, numbers)]

@@ -5,9 +5,9 @@ organisation n is "Organisation n" with the admin admin-n@example.com, and every
 PASSWORD. Rows of a feed lie apart in the table, as they do where organisations write by turns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import asyncpg
 from asyncpg import Connection, Record
@@ -15,7 +15,7 @@ from asyncpg import Connection, Record
 from tenantry.passwords import ARGON2ID
 
 PASSWORD = "three words apart"
-PEER_SCHEMA = Path(__file__).parent / "peers" / "schema.sql"
+Extra: TypeAlias = tuple[str, str]  # columns, and their values
 BATCH = 500_000  # activities that are written in one transaction
 
 
@@ -64,11 +64,15 @@ def organisation_name(number: int) -> str:
     return f"Organisation {number}"
 
 
+def organisation_id(number: int) -> str:
+    return f"01970000-0001-7000-8000-{number:012x}"
+
+
 def admin_of(number: int) -> str:
     return f"admin-{number}@example.com"
 
 
-# Ids that grow with the numbers, in the form of a UUIDv7.
+# Ids that grow with the numbers, in the form of a UUIDv7; `organisation_id` is one.
 def _id(kind: int, number: str) -> str:
     return f"('01970000-000{kind}-7000-8000-' || lpad(to_hex({number}), 12, '0'))::uuid"
 
@@ -77,11 +81,15 @@ _AT = "timestamptz '2026-01-01 00:00Z'"
 _ORGANISATION = _id(1, "n")
 _USER = _id(2, "before + m")
 _ADMIN = "m = 1"
+_EMAIL = f"""CASE WHEN {_ADMIN} THEN 'admin-' || n ELSE 'member-' || n || '-' || m END
+             || '@example.com'"""
+_NAME = "'Person ' || m || ' of ' || n"
+_ROLE = f"CASE WHEN {_ADMIN} THEN 'ADMIN' ELSE 'MEMBER' END"
+_JOINED = f"{_AT} + m * interval '1 s'"
 _PEOPLE = "FROM shape CROSS JOIN LATERAL generate_series(1, members) AS m"
 _ACTOR, _TARGET = _id(2, "before + 1 + seq % members"), _id(2, "before + 1 + (seq + 1) % members")
 _CHANGED = "seq % 4 = 0"  # every fourth activity is about somebody
 _TOLD = "'Message ' || seq || ': the new release is out, please reload the page.'"
-_FED = "FROM generate_series({first}, {last}) AS seq JOIN shape ON activities >= seq"
 
 _ACTIVITY = f"""
        {_ORGANISATION}, {_id(3, "n * 10000000::bigint + seq")},
@@ -91,51 +99,58 @@ _ACTIVITY = f"""
             ELSE jsonb_build_object('message', {_TOLD}, 'sentBy', {_ACTOR}, 'sentAt', {_AT}) END,
        {_ACTOR}, CASE WHEN {_CHANGED} THEN {_TARGET} END, {_AT} + seq * interval '1 s'
 """
-_PERSON = f"""
-       {_USER}, CASE WHEN {_ADMIN} THEN 'admin-' || n ELSE 'member-' || n || '-' || m END
-       || '@example.com', 'Person ' || m || ' of ' || n, $1, {_AT}, {_AT}
-"""
-_MEMBERSHIP = f"""
-       {_ORGANISATION}, {_USER}, CASE WHEN {_ADMIN} THEN 'ADMIN' ELSE 'MEMBER' END,
-       {_AT} + m * interval '1 s', {_AT} + m * interval '1 s'
-"""
 
 
-@dataclass(frozen=True)
-class Tables:
-    """How one schema takes them: the columns beside those that all have, and what is in them."""
+class Rows(NamedTuple):
+    """How a database is filled; the feed, where it has one, by ranges of `seq`."""
 
-    organisations: tuple[str, str] = ("", "")
-    memberships: tuple[str, str] = ("", "")
-    activities: tuple[str, str] = ("", "")
+    statements: Sequence[str]
+    feed: str | None = None
 
-    def statements(self) -> tuple[str, str, str]:
-        return (
-            f"""INSERT INTO organisations (id, name, slug, subscription_plan, created_at,
-                                           updated_at {self.organisations[0]})
+
+def _rows(organisation: Extra, membership: Extra, activity: Extra) -> Rows:
+    """The tables of the contract, with more columns than all have and their values."""
+    return Rows(
+        (
+            f"""INSERT INTO organisations
+                       (id, name, slug, subscription_plan, created_at, updated_at {organisation[0]})
                 SELECT {_ORGANISATION}, 'Organisation ' || n, 'organisation-' || n, 'ENTERPRISE',
-                       {_AT}, {_AT} {self.organisations[1]}
+                       {_AT}, {_AT} {organisation[1]}
                   FROM shape""",
             f"""INSERT INTO users (id, email, name, password_hash, created_at, updated_at)
-                SELECT {_PERSON} {_PEOPLE}""",
-            f"""INSERT INTO memberships (organisation_id, user_id, role, created_at,
-                                         updated_at {self.memberships[0]})
-                SELECT {_MEMBERSHIP} {self.memberships[1]} {_PEOPLE}""",
-        )
+                SELECT {_USER}, {_EMAIL}, {_NAME}, $1, {_AT}, {_AT} {_PEOPLE}""",
+            f"""INSERT INTO memberships
+                       (organisation_id, user_id, role, created_at, updated_at {membership[0]})
+                SELECT {_ORGANISATION}, {_USER}, {_ROLE}, {_JOINED}, {_JOINED} {membership[1]}
+                {_PEOPLE}""",
+        ),
+        f"""INSERT INTO activities (organisation_id, id, type, message, metadata, actor_id,
+                                    target_id, created_at {activity[0]})
+            SELECT {_ACTIVITY} {activity[1]}
+              FROM generate_series($1::bigint, $2::bigint) AS seq JOIN shape ON activities >= seq
+             ORDER BY seq, n""",
+    )
 
-    def feed(self, first: int, last: int) -> str:
-        return f"""INSERT INTO activities (organisation_id, id, type, message, metadata, actor_id,
-                                           target_id, created_at {self.activities[0]})
-                   SELECT {_ACTIVITY} {self.activities[1]} {_FED.format(first=first, last=last)}
-                    ORDER BY seq, n"""
 
-
-TENANTRY = Tables(
+TENANTRY = _rows(
     (", member_count, last_seq", ", members, activities"),
     (", owner", f", {_ADMIN}"),
     (", seq", ", seq"),
 )
-PEERS = Tables()
+PEERS = _rows(("", ""), ("", ""), ("", ""))
+BETTER_AUTH = Rows(
+    (
+        f"""INSERT INTO organization (id, name, slug, "createdAt")
+            SELECT {_ORGANISATION}, 'Organisation ' || n, 'organisation-' || n, {_AT} FROM shape""",
+        f"""INSERT INTO "user" (id, email, name, "emailVerified")
+            SELECT {_USER}, {_EMAIL}, {_NAME}, true {_PEOPLE}""",
+        f"""INSERT INTO account (id, "accountId", "providerId", "userId", password, "updatedAt")
+            SELECT {_USER}, {_USER}, 'credential', {_USER}, $1, {_AT} {_PEOPLE}""",
+        f"""INSERT INTO member (id, "organizationId", "userId", role, "createdAt")
+            SELECT {_USER}, {_ORGANISATION}, {_USER},
+                   CASE WHEN {_ADMIN} THEN 'owner' ELSE 'member' END, {_JOINED} {_PEOPLE}""",
+    )
+)
 
 
 def argon2_hash() -> str:
@@ -143,7 +158,7 @@ def argon2_hash() -> str:
 
 
 async def fill(
-    owner_url: str, tables: Tables, shape: Shape, password_hash: str, say: Callable[[str], None]
+    owner_url: str, rows: Rows, shape: Shape, password_hash: str, say: Callable[[str], None]
 ) -> None:
     """Fill a database that has its schema and nothing else."""
     owner: Connection[Record] = await asyncpg.connect(owner_url)
@@ -151,11 +166,14 @@ async def fill(
         # Foreign keys need no proof here, and each would be looked up.
         await owner.execute("SET session_replication_role = replica; SET synchronous_commit = off")
         await owner.execute(shape.shaped())
-        for statement in tables.statements():
+        for statement in rows.statements:
+            say(f"filling: {statement.split()[2]}")
             await owner.execute(statement, *([password_hash] if "$1" in statement else []))
-        for first, last in await _batches(owner):
-            await owner.execute(tables.feed(first, last))
-            say(f"activities up to {last:,} of a feed")
+        if rows.feed:
+            for first, last in await _batches(owner):
+                say(f"filling: activities {first:,} to {last:,} of each feed")
+                await owner.execute(rows.feed, first, last)
+        say("filling: VACUUM, ANALYZE")
         await owner.execute("VACUUM (ANALYZE)")
     finally:
         await owner.close()

@@ -1,118 +1,158 @@
-"""The three reads: the organisation, its members, the newest page of its feed."""
+"""The reads: the organisation, its members, the newest page of its feed; and the session."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from bench import answers
-from bench.contenders import Entrants, bearer, reads
-from bench.data import Shape
+from bench.contenders import CONTRACT, Entrants, headers
+from bench.data import Shape, organisation_id
 from bench.figures import Aim, Figure, geometric_mean
 from bench.servers import Server
 from bench.world import World
-from bench.wrk import Load, load
+from bench.wrk import Load, Request, load
 
-ROUTES = {
-    "/api/organisations": "the organisation",
-    "/api/users": "10 members",
-    "/api/activities": "50 activities of 10,000",
-}
-CONNECTIONS = 32
 SHAPE = Shape(measured=16, members=10, activities=10_000)
-
-# (least ratio to Hono, to FastAPI) of each read, and of their geometric mean to Hono.
-ONE_PROCESS = ((1.5, 4.0), 2.0)
-ALL_CORES = ((2.0, None), None)
+CONNECTIONS = 32
 
 
-def compared(servers: Mapping[str, Server], headers: Mapping[str, Sequence[str]]) -> None:
+class Read(NamedTuple):
+    what: str
+    path: str
+    better_auth: str | None = None  # the nearest that Better Auth has
+    aimed: bool = True  # and, unless it has no aim, asked of everybody who keeps the contract
+
+    def path_of(self, who: str, number: int) -> str | None:
+        if who == "better-auth":
+            return self.better_auth and self.better_auth.format(organisation_id(number))
+        return self.path if self.aimed or who == "tenantry" else None
+
+
+READS = (
+    Read("the organisation", "/api/organisations"),
+    Read(
+        "10 members",
+        "/api/users",
+        better_auth="/api/auth/organization/get-full-organization?organizationId={}",
+    ),
+    Read("50 activities of 10,000", "/api/activities"),
+    Read("who is signed in", "/api/auth/me", better_auth="/api/auth/get-session", aimed=False),
+)
+
+
+class Aims(NamedTuple):
+    """The least ratios: of each read to Hono and to FastAPI, and of their mean to Hono."""
+
+    hono: float
+    fastapi: float | None
+    mean: float | None
+
+
+ONE_PROCESS = Aims(1.5, 4, 2)
+ALL_CORES = Aims(2, None, None)
+
+
+class Caller:
+    """Those who are signed in at one contender, and what they ask of it."""
+
+    def __init__(self, who: str, entrants: Entrants, server: Server, shape: Shape) -> None:
+        self.who = who
+        self.server = server
+        self.shape = shape
+        self.title = entrants[who].contender.title
+        self._headers = headers(entrants[who].contender, server, shape.numbers)
+
+    def requests(self, read: Read) -> list[Request]:
+        """The same read by each of them; none where there is no such thing."""
+        return [
+            Request("GET", path, header)
+            for number, header in zip(self.shape.numbers, self._headers, strict=True)
+            if (path := read.path_of(self.who, number))
+        ]
+
+    def answers(self, read: Read) -> list[object]:
+        """What each gets, checked to be right."""
+        found = []
+        for number, request in zip(self.shape.numbers, self.requests(read), strict=False):
+            body = answers.fetch(self.server, request.path, request.header)
+            if self.who == "better-auth":
+                answers.check_better_auth(request.path, body, number, self.shape)
+            elif read.aimed:
+                found.append(answers.by_contract(read.path, body))
+                answers.check(read.path, found[-1], number, self.shape)
+        return found
+
+    def load(self, read: Read, world: World, seconds: int) -> Load:
+        return load(
+            self.server,
+            self.requests(read),
+            database=world.postmaster,
+            seconds=seconds,
+            connections=CONNECTIONS,
+        )
+
+
+def check(callers: Sequence[Caller]) -> None:
     """See that all answer the same, and right, before anything is measured."""
-    for path in ROUTES:
-        for place, number in enumerate(SHAPE.numbers):
-            found = {
-                who: answers.fetch(server, path, headers[who][place])
-                for who, server in servers.items()
-            }
-            answers.compare(path, found)
-            for one in found.values():
-                answers.check(path, one, number, SHAPE)
+    for read in READS:
+        found = {caller.title: got for caller in callers if (got := caller.answers(read))}
+        if found:
+            answers.compare(read.path, found)
 
 
 def measure(
     world: World,
-    entrants: Entrants,
-    servers: Mapping[str, Server],
+    callers: Sequence[Caller],
     *,
     about: str,
     rounds: int,
     seconds: int,
-    aims: tuple[tuple[float | None, float | None], float | None],
+    aims: Aims,
     step: Callable[[str], None],
 ) -> list[Figure]:
-    headers = {who: bearer(server, SHAPE) for who, server in servers.items()}
-    compared(servers, headers)
-    titles = {who: entrants[who].contender.title for who in servers}
-    found: dict[str, dict[str, list[Load]]] = {
-        path: {title: [] for title in titles.values()} for path in ROUTES
-    }
+    check(callers)
+    loads: dict[Read, dict[str, list[Load]]] = {}
     for turn in range(rounds + 1):  # the first is to be warm
-        for path in ROUTES:
-            for who, server in servers.items():
-                step(f"{path}, {titles[who]}")
-                one = load(
-                    server,
-                    reads(path, headers[who]),
-                    database=world.postmaster,
-                    seconds=seconds if turn else 1,
-                    connections=CONNECTIONS,
-                )
+        for read in READS:
+            for caller in callers:
+                if not caller.requests(read):
+                    continue
+                step(f"{about}: {read.what}, {caller.title}, round {turn} of {rounds}")
+                found = caller.load(read, world, seconds)
                 if turn:
-                    found[path][titles[who]].append(one)
-    return [
-        figure for path in ROUTES for figure in _of_route(about, path, found[path], aims[0])
-    ] + [_mean(about, found, aims[1])]
+                    loads.setdefault(read, {}).setdefault(caller.title, []).append(found)
+    by_read = {read: _figures(about, read, of, aims) for read, of in loads.items()}
+    figures = [figure for together in by_read.values() for figure in together]
+    contract = {caller.title for caller in callers if caller.who in CONTRACT}
+    rates = [_only(by_read[read][0], contract) for read in by_read if read.aimed]
+    least = [Aim(least=aims.mean, against="Hono")] if aims.mean else []
+    return [*figures, geometric_mean(about, "geometric mean of the first three", rates, least)]
 
 
-def _of_route(
-    about: str,
-    path: str,
-    found: Mapping[str, Sequence[Load]],
-    aims: tuple[float | None, float | None],
+def _figures(
+    about: str, read: Read, loads: Mapping[str, Sequence[Load]], aims: Aims
 ) -> list[Figure]:
-    what = ROUTES[path]
-    least = [
-        Aim(least=bound, against=who)
-        for who, bound in zip(("Hono", "FastAPI"), aims, strict=True)
-        if bound
-    ]
-    parts: list[tuple[str, str, Callable[[Load], float], Sequence[Aim]]] = [
-        (f"GET {what}", "requests/s", lambda one: one.counts.rate, least),
-        ("p50", "ms", lambda one: one.counts.p50 / 1000, ()),
-        ("p99", "ms", lambda one: one.counts.p99 / 1000, [Aim(most=1, against="Hono")]),
-        ("server's CPU", "µs a request", lambda one: one.server_cpu, ()),
-        ("PostgreSQL's CPU", "µs a request", lambda one: one.database_cpu, ()),
+    ratios = [Aim(least=aims.hono, against="Hono")]
+    if aims.fastapi:
+        ratios.append(Aim(least=aims.fastapi, against="FastAPI"))
+    parts: list[tuple[str, str, Callable[[Load], float], list[Aim]]] = [
+        (f"GET {read.what}", "requests/s", lambda one: one.counts.rate, ratios),
+        ("its p50", "ms", lambda one: one.counts.p50 / 1000, []),
+        ("its p99", "ms", lambda one: one.counts.p99 / 1000, [Aim(most=1, against="Hono")]),
+        ("the server's CPU for one", "µs", lambda one: one.server_cpu, []),
+        ("PostgreSQL's CPU for one", "µs", lambda one: one.database_cpu, []),
     ]
     return [
         Figure(
             about,
-            name,
+            what,
             unit,
-            {who: [of(one) for one in loads] for who, loads in found.items()},
+            {who: [of(one) for one in ones] for who, ones in loads.items()},
             wanted,
         )
-        for name, unit, of, wanted in parts
+        for what, unit, of, wanted in parts
     ]
 
 
-def _mean(
-    about: str, found: Mapping[str, Mapping[str, Sequence[Load]]], least: float | None
-) -> Figure:
-    rates = [
-        Figure(
-            about,
-            path,
-            "requests/s",
-            {who: [o.counts.rate for o in loads] for who, loads in of.items()},
-        )
-        for path, of in found.items()
-    ]
-    aims = [Aim(least=least, against="Hono")] if least else []
-    return geometric_mean(about, "geometric mean of the three", rates, aims)
+def _only(figure: Figure, who: set[str]) -> Figure:
+    rounds = {name: rounds for name, rounds in figure.rounds.items() if name in who}
+    return Figure(figure.about, figure.what, figure.unit, rounds)

@@ -73,10 +73,5 @@ export const membershipsRelations = relations(memberships, ({ one }) => ({
   }),
 }));
 
-export const activitiesRelations = relations(activities, ({ one }) => ({
-  actor: one(users, { fields: [activities.actorId], references: [users.id] }),
-  target: one(users, { fields: [activities.targetId], references: [users.id] }),
-}));
-
 export type Role = "ADMIN" | "MEMBER";
 export type Plan = "FREE" | "PRO" | "ENTERPRISE";
