@@ -81,7 +81,7 @@ async def _prepare_tenantry(world: World, database: str, shape: Shape, say: Say)
 
 
 async def _prepare_hono(world: World, database: str, shape: Shape, say: Say) -> Environment:
-    await _fill_peer(world, database, shape, _by_bun({}, "hash.ts"), say)
+    await _fill_peer(world, database, shape, _by_bun({}, "hash.ts", "10"), say)
     return _postgres(world, database)
 
 
@@ -115,10 +115,10 @@ def _postgres(world: World, database: str) -> Environment:
     return {**where, **SECRETS}
 
 
-def _by_bun(environment: Environment, script: str) -> str:
+def _by_bun(environment: Environment, script: str, *arguments: str) -> str:
     """What a script of the peers says of the password."""
     done = subprocess.run(
-        [tools.bun(), str(tools.javascript() / script), PASSWORD],
+        [tools.bun(), str(tools.javascript() / script), PASSWORD, *arguments],
         env=clean_environment(environment),
         capture_output=True,
         text=True,

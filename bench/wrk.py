@@ -1,10 +1,11 @@
 """Load by wrk: a list of requests, played in turn for some seconds over some connections."""
 
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -12,7 +13,8 @@ from bench import tools
 from bench.servers import Server, cpu
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
-GRACE = 30  # seconds that wrk may take beyond its time
+GRACE = 30  # seconds that wrk, and what is under way at its end, may take beyond its time
+LOOK = 0.03  # seconds over which a server is seen to be idle
 
 
 class LoadError(Exception):
@@ -60,9 +62,14 @@ def load(
     database: int,
     seconds: float,
     connections: int,
-    script: Path = SCRIPT,
+    how: Literal["in-turn", "refresh", "invites"] = "in-turn",
+    label: str = "",
 ) -> Load:
-    """Raises `LoadError` where a single request was not answered with success."""
+    """Play the requests; wrk.lua says how.
+
+    Raises:
+        LoadError: a single request was not answered with success.
+    """
     with NamedTemporaryFile("w", suffix=".requests") as file:
         file.write("".join(f"{request.line()}\n" for request in requests))
         file.flush()
@@ -70,12 +77,13 @@ def load(
         counts = _run(
             [
                 *(tools.wrk(), "--threads=1", f"--connections={connections}"),
-                *(f"--duration={seconds:g}s", "--timeout=10s", f"--script={script}"),
-                *(server.url, "--", file.name),
+                *(f"--duration={seconds:g}s", "--timeout=10s", f"--script={SCRIPT}"),
+                *(server.url, "--", file.name, how, label),
             ],
             seconds,
         )
         after = server.cpu(), cpu(database)
+    _wait_until_idle(server)
     if counts.refused or counts.broken or not counts.requests:
         raise LoadError(
             f"{server.url}{requests[0].path}: of {counts.requests} requests {counts.refused} were "
@@ -85,6 +93,16 @@ def load(
         (end - start) / counts.requests for start, end in zip(before, after, strict=True)
     )
     return Load(counts, server_cpu, database_cpu)
+
+
+def _wait_until_idle(server: Server) -> None:
+    """Leave nothing under way that the next one would be measured beside."""
+    deadline = time.monotonic() + GRACE
+    while time.monotonic() < deadline:
+        before = server.cpu()
+        time.sleep(LOOK)
+        if server.cpu() - before < 0.1 * LOOK * 1e6:
+            return
 
 
 def _run(command: Sequence[str], seconds: float) -> Counts:
