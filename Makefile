@@ -34,9 +34,13 @@ format: $(BIN)/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
 
+.PHONY: bench
+bench: $(BIN)/.dev ## Measure beside Hono, FastAPI and Better Auth, in ten minutes (needs npm, wrk)
+	@$(BIN)/python -m bench measure
+
 .PHONY: bench-quick
-bench-quick: $(BIN)/.dev ## Measure the reads beside Hono on Bun, in a minute (needs npm and wrk)
-	@$(BIN)/python -m bench reads
+bench-quick: $(BIN)/.dev ## Measure the reads beside Hono on Bun, in one minute
+	@$(BIN)/python -m bench measure reads --only tenantry,hono --rounds 3
 
 .PHONY: bench-realtime
 bench-realtime: $(BIN)/.dev ## Measure the event stream beside a Bun server that only sends

@@ -1,14 +1,12 @@
-"""The commands: python -m bench COMMAND."""
+"""Tenantry beside what people would pick instead. Commands, of which `make` has the main ones."""
 
 import argparse
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from pathlib import Path
 
-from bench import reads, report, scope, tools
+from bench import plot, reads, report, scope, suite, tools
 from bench.answers import AnswerError
 from bench.contenders import CONTENDERS, enter
 from bench.figures import Figure
@@ -26,49 +24,51 @@ from tenantry.db.embedded import EmbeddedError
 EXPECTED = (ServerError, CrowdError, ToolError, LoadError, AnswerError, EmbeddedError, SchemaError)
 
 
-def compare_reads(chosen: argparse.Namespace) -> None:
-    """The reads of some contenders, all started at once, so that they can take turns."""
+def measure(chosen: argparse.Namespace) -> None:
+    """Some parts of the suite, of some contenders."""
     start = time.monotonic()
     tools.wrk()
-    with progress() as step, world() as cluster, ExitStack() as stack:
-        entrants = enter(cluster, chosen.only, reads.SHAPE, step)
-        callers = [
-            Caller(
-                who, entrants, stack.enter_context(entrant.started(chosen.processes)), reads.SHAPE
-            )
-            for who, entrant in entrants.items()
-        ]
-        figures = reads.measure(
-            cluster,
-            callers,
-            about=f"Reads, {chosen.processes} process{'es' if chosen.processes > 1 else ''} each",
-            rounds=chosen.rounds,
-            seconds=chosen.seconds,
-            aims=reads.ONE_PROCESS if chosen.processes == 1 else reads.ALL_CORES,
-            step=step,
-        )
-    show(figures, chosen.json, time.monotonic() - start)
+    parts = [suite.PARTS[name] for name in chosen.parts or suite.PARTS]
+    if chosen.rounds:
+        parts = [part._replace(rounds=chosen.rounds) for part in parts]
+    with progress() as step:
+        figures = suite.run(parts, chosen.only, step)
+    show(figures, "bench" if not chosen.parts else "some", time.monotonic() - start)
 
 
 def study_realtime(chosen: argparse.Namespace) -> None:
     start = time.monotonic()
     figures = realtime.run(realtime.QUICK if chosen.quick else realtime.FULL)
-    show(figures, BUILD / "realtime.json", time.monotonic() - start)
+    show(figures, "realtime", time.monotonic() - start)
 
 
 def serve(chosen: argparse.Namespace) -> None:
     """Start one contender on the data of the reads, say how to ask it, and wait for Ctrl-C."""
+    who = chosen.contender
     with world() as cluster:
-        who = chosen.contender
-        entrants = enter(cluster, [who], reads.SHAPE, console.print)
-        with entrants[who].started(chosen.processes) as server:
-            caller = Caller(who, entrants, server, reads.SHAPE)
-            database = cluster.url(entrants[who].contender.database)
-            print(f"{server.url}, process {server.pid}, {database}")
+        entrant = enter(cluster, [who], reads.SHAPE, console.print)[who]
+        with entrant.started(chosen.processes) as server:
+            caller = Caller(who, entrant, server, reads.SHAPE)
+            print(f"{server.url}, process {server.pid}, {cluster.url(entrant.contender.database)}")
             for read in reads.READS:
                 for _, path, header, _ in caller.requests(read)[:1]:
                     print(f"wrk -t1 -c32 -d5 --latency -H '{header}' '{server.url}{path}'")
             signal.pause()
+
+
+def show(figures: Sequence[Figure], name: str, seconds: float) -> None:
+    for table in report.tables(figures):
+        console.print(table)
+    if aims := report.aims(figures):
+        console.print(aims)
+    path = BUILD / f"{name}.json"
+    report.write(path, figures, seconds)
+    plot.draw(figures, path.with_suffix(".png"))
+    console.print(
+        "Medians, the rounds' least and most, and Tenantry's ratio to each other one.\n"
+        f"{seconds:.0f} s; written to {path} and .png",
+        soft_wrap=True,
+    )
 
 
 def names(text: str) -> list[str]:
@@ -78,37 +78,31 @@ def names(text: str) -> list[str]:
     return chosen
 
 
+COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "measure": measure,
+    "serve": serve,
+    "realtime": study_realtime,
+    "scope": lambda _: scope.main(),
+}
+
+
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").strip())
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    some = commands.add_parser("reads", help="the three reads; make bench-quick")
-    some.add_argument("--only", type=names, default=["tenantry", "hono"], metavar="A,B")
-    some.add_argument("--rounds", type=int, default=3)
-    some.add_argument("--seconds", type=int, default=2, help="of each round")
-    some.add_argument("--processes", type=int, default=1, help="of each contender")
-    some.add_argument("--json", type=Path, default=BUILD / "reads.json")
+    some = commands.add_parser("measure", help="parts of the suite; all, unless some are named")
+    some.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(suite.PARTS)}")
+    some.add_argument("--only", type=names, default=list(CONTENDERS), metavar="A,B")
+    some.add_argument("--rounds", type=int, help="of each part")
     one = commands.add_parser("serve", help="one contender on the same data, until Ctrl-C")
     one.add_argument("contender", choices=CONTENDERS)
     one.add_argument("--processes", type=int, default=1)
     live = commands.add_parser("realtime", help="the study of real time")
     live.add_argument("--quick", action="store_true", help="fewer rounds and connections")
     commands.add_parser("scope", help="what entering an organisation costs")
-    return parser.parse_args()
-
-
-def show(figures: Sequence[Figure], path: Path, seconds: float) -> None:
-    for table in report.tables(figures):
-        console.print(table)
-    report.write(path, figures, seconds)
-    console.print(f"Medians, the rounds' least and most, and Tenantry's ratio to each. {path}")
-
-
-COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "reads": compare_reads,
-    "serve": serve,
-    "realtime": study_realtime,
-    "scope": lambda _: scope.main(),
-}
+    chosen = parser.parse_args()
+    if unknown := set(getattr(chosen, "parts", [])) - set(suite.PARTS):
+        parser.error(f"{unknown.pop()} is none of {', '.join(suite.PARTS)}")
+    return chosen
 
 
 def main() -> int:

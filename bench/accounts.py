@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from bench import tools
-from bench.contenders import Entrant, credentials, headers, signed_in
+from bench.contenders import Entrant, Running, Step, credentials, headers, signed_in
 from bench.data import PASSWORD
 from bench.figures import Aim, Figure, percentile
 from bench.reads import SHAPE
@@ -23,28 +24,29 @@ from bench.servers import Server
 from bench.world import World
 from bench.wrk import Load, Request, load
 
-Running = Mapping[str, tuple[Entrant, Server]]  # by title
-Step = Callable[[str], None]
-
 LOGINS = 8  # at once
 REFRESHES = 16
+LONG, SHORT = 4, 2  # seconds of a round, with hashing and without
 LOW_COST = 4  # bcrypt's lowest
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 PACE = 0.01  # seconds from one look at /health to the next
 
 
-def logins(
-    world: World, running: Running, *, about: str, rounds: int, seconds: int, step: Step
-) -> list[Figure]:
+def by_title(running: Running) -> dict[str, list[Any]]:
+    return {entrant.contender.title: [] for entrant, _ in running.values()}
+
+
+def logins(world: World, running: Running, about: str, rounds: int, step: Step) -> list[Figure]:
     """Signing in, beside how many passwords the processors could verify."""
-    loads: dict[str, list[Load]] = {title: [] for title in running}
+    loads: dict[str, list[Load]] = by_title(running)
     capacity: list[float] = []
     for turn in range(rounds):
         step(f"{about}: what the processors can hash, round {turn + 1} of {rounds}")
-        capacity.append(_argon2_a_second(seconds))
-        for title, (entrant, server) in running.items():
+        capacity.append(_argon2_a_second(LONG))
+        for entrant, server in running.values():
+            title = entrant.contender.title
             step(f"{about}: {title}, round {turn + 1} of {rounds}")
-            found = _log_in(world, entrant, server, seconds)
+            found = _log_in(world, entrant, server)
             loads[title].append(found)
     rates = {title: [one.counts.rate for one in ones] for title, ones in loads.items()}
     share = [rate / most for rate, most in zip(rates["Tenantry"], capacity, strict=True)]
@@ -67,10 +69,10 @@ def logins(
     ]
 
 
-def _log_in(world: World, entrant: Entrant, server: Server, seconds: int) -> Load:
+def _log_in(world: World, entrant: Entrant, server: Server) -> Load:
     path = entrant.contender.sign_in.path
     requests = [Request("POST", path, body=credentials(number)) for number in SHAPE.numbers]
-    return load(server, requests, database=world.postmaster, seconds=seconds, connections=LOGINS)
+    return load(server, requests, database=world.postmaster, seconds=LONG, connections=LOGINS)
 
 
 def _argon2_a_second(seconds: int) -> float:
@@ -84,14 +86,13 @@ def _said(command: Sequence[str]) -> str:
     ).stdout
 
 
-def refreshes(
-    world: World, running: Running, *, about: str, rounds: int, seconds: int, step: Step
-) -> list[Figure]:
+def refreshes(world: World, running: Running, about: str, rounds: int, step: Step) -> list[Figure]:
     """Refresh tokens, each of which works once: what comes back is presented next."""
-    loads: dict[str, list[Load]] = {title: [] for title in running}
+    loads: dict[str, list[Load]] = by_title(running)
     numbers = SHAPE.numbers * (2 * REFRESHES // len(SHAPE.numbers))
     for turn in range(rounds + 1):  # the first is to be warm
-        for title, (entrant, server) in running.items():
+        for entrant, server in running.values():
+            title = entrant.contender.title
             step(f"{about}: {title}, round {turn} of {rounds}")
             requests = [
                 Request("POST", "/api/auth/refresh", body={"refreshToken": token})
@@ -102,7 +103,7 @@ def refreshes(
                 server,
                 requests,
                 database=world.postmaster,
-                seconds=seconds,
+                seconds=SHORT,
                 connections=REFRESHES,
                 how="refresh",
             )
@@ -131,19 +132,18 @@ def refreshes(
     ]
 
 
-def invites(
-    world: World, running: Running, *, about: str, rounds: int, seconds: int, step: Step
-) -> list[Figure]:
+def invites(world: World, running: Running, about: str, rounds: int, step: Step) -> list[Figure]:
     """An invite and its acceptance, without what the new member's password takes to hash.
 
     The servers in Python hash in threads beside the main one, whose CPU is therefore all that is
     not hashing. bcryptjs hashes on Bun's only thread: `running` has Hono at the lowest cost, and
     what a hash at that cost takes, measured beside it in each round, is taken off.
     """
-    pairs: dict[str, list[float]] = {title: [] for title in running}
-    database: dict[str, list[float]] = {title: [] for title in running}
+    pairs: dict[str, list[float]] = by_title(running)
+    database: dict[str, list[float]] = by_title(running)
     for turn in range(rounds + 1):
-        for title, (entrant, server) in running.items():
+        for entrant, server in running.values():
+            title = entrant.contender.title
             step(f"{about}: {title}, round {turn} of {rounds}")
             admins = headers(entrant.contender, server, SHAPE.numbers)
             requests = [Request("POST", "/api/users/invite", one, {}) for one in admins]
@@ -152,7 +152,7 @@ def invites(
                 server,
                 requests,
                 database=world.postmaster,
-                seconds=seconds,
+                seconds=LONG,
                 connections=LOGINS,
                 how="invites",
                 label=f"invited-{secrets.token_hex(4)}",
@@ -167,7 +167,7 @@ def invites(
             database[title].append(2 * found.database_cpu)
     together = {
         title: [one + other for one, other in zip(pairs[title], database[title], strict=True)]
-        for title in running
+        for title in pairs
     }
     return [
         Figure(about, "the server's CPU", "µs a pair", pairs, [Aim(most=0.5, against="Hono")]),
@@ -188,19 +188,18 @@ def _bcrypt_cpu() -> float:
     return float(_said([tools.bun(), script, PASSWORD, str(LOW_COST), "1"]))
 
 
-def health(
-    world: World, running: Running, *, about: str, rounds: int, seconds: int, step: Step
-) -> list[Figure]:
+def health(world: World, running: Running, about: str, rounds: int, step: Step) -> list[Figure]:
     """How long /health takes while sign-ins saturate the machine; beside, on an idle one."""
-    idle: dict[str, list[float]] = {title: [] for title in running}
-    busy: dict[str, list[float]] = {title: [] for title in running}
-    middle: dict[str, list[float]] = {title: [] for title in running}
+    idle: dict[str, list[float]] = by_title(running)
+    busy: dict[str, list[float]] = by_title(running)
+    middle: dict[str, list[float]] = by_title(running)
     for turn in range(rounds):
-        for title, (entrant, server) in running.items():
+        for entrant, server in running.values():
+            title = entrant.contender.title
             step(f"{about}: {title}, round {turn + 1} of {rounds}")
             watch = Watch(server.url + entrant.contender.health)
             idle[title].append(percentile(watch.during(lambda: time.sleep(1)), 99))
-            found = watch.during(lambda: _log_in(world, entrant, server, seconds))  # noqa: B023
+            found = watch.during(lambda: _log_in(world, entrant, server))  # noqa: B023
             busy[title].append(percentile(found, 99))
             middle[title].append(statistics.median(found))
     return [

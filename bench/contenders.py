@@ -22,7 +22,9 @@ from tenantry.db import schema
 
 Environment: TypeAlias = Mapping[str, str]
 Say: TypeAlias = Callable[[str], None]
+Step: TypeAlias = Say  # is told what is done next
 Entrants: TypeAlias = "dict[str, Entrant]"
+Running: TypeAlias = "Mapping[str, tuple[Entrant, Server]]"
 
 TENANTRY = Path(sys.executable).with_name("tenantry")
 ACCESS_SECRET, REFRESH_SECRET = secrets.token_urlsafe(48), secrets.token_urlsafe(48)

@@ -52,13 +52,14 @@ class Figure:
     def ratio(self, other: str) -> float:
         return statistics.median(self.ratios(other))
 
-    def verdicts(self) -> list[tuple[Aim, bool]]:
-        """The aims that can be judged: not those against somebody who did not take part."""
-        return [
-            (aim, aim.met(self.ratio(aim.against) if aim.against else self.median(self.first)))
+    def verdicts(self) -> list[tuple[Aim, float, bool]]:
+        """Each aim, what was found, and whether it is met; none against who did not take part."""
+        found = [
+            (aim, self.ratio(aim.against) if aim.against else self.median(self.first))
             for aim in self.aims
             if not aim.against or aim.against in self.rounds
         ]
+        return [(aim, value, aim.met(value)) for aim, value in found]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -68,7 +69,9 @@ class Figure:
             "rounds": {who: list(rounds) for who, rounds in self.rounds.items()},
             "medians": {who: self.median(who) for who in self.rounds},
             "ratios": {who: self.ratio(who) for who in self.rounds if who != self.first},
-            "aims": [{"aim": str(aim), "met": met} for aim, met in self.verdicts()],
+            "aims": [
+                {"aim": str(aim), "found": found, "met": met} for aim, found, met in self.verdicts()
+            ],
         }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from bench import answers
-from bench.contenders import CONTRACT, Entrants, headers
+from bench.contenders import CONTRACT, Entrant, Running, Step, headers
 from bench.data import Shape, organisation_id
 from bench.figures import Aim, Figure, geometric_mean
 from bench.servers import Server
@@ -13,6 +13,7 @@ from bench.wrk import Load, Request, load
 
 SHAPE = Shape(measured=16, members=10, activities=10_000)
 CONNECTIONS = 32
+SECONDS = 2  # of a round
 
 
 class Read(NamedTuple):
@@ -54,12 +55,12 @@ ALL_CORES = Aims(2, None, None)
 class Caller:
     """Those who are signed in at one contender, and what they ask of it."""
 
-    def __init__(self, who: str, entrants: Entrants, server: Server, shape: Shape) -> None:
+    def __init__(self, who: str, entrant: Entrant, server: Server, shape: Shape) -> None:
         self.who = who
         self.server = server
         self.shape = shape
-        self.title = entrants[who].contender.title
-        self._headers = headers(entrants[who].contender, server, shape.numbers)
+        self.title = entrant.contender.title
+        self._headers = headers(entrant.contender, server, shape.numbers)
 
     def requests(self, read: Read) -> list[Request]:
         """The same read by each of them; none where there is no such thing."""
@@ -81,12 +82,12 @@ class Caller:
                 answers.check(read.path, found[-1], number, self.shape)
         return found
 
-    def load(self, read: Read, world: World, seconds: int) -> Load:
+    def load(self, read: Read, world: World) -> Load:
         return load(
             self.server,
             self.requests(read),
             database=world.postmaster,
-            seconds=seconds,
+            seconds=SECONDS,
             connections=CONNECTIONS,
         )
 
@@ -100,15 +101,9 @@ def check(callers: Sequence[Caller]) -> None:
 
 
 def measure(
-    world: World,
-    callers: Sequence[Caller],
-    *,
-    about: str,
-    rounds: int,
-    seconds: int,
-    aims: Aims,
-    step: Callable[[str], None],
+    world: World, running: Running, about: str, rounds: int, step: Step, *, aims: Aims
 ) -> list[Figure]:
+    callers = [Caller(who, entrant, server, SHAPE) for who, (entrant, server) in running.items()]
     check(callers)
     loads: dict[Read, dict[str, list[Load]]] = {}
     for turn in range(rounds + 1):  # the first is to be warm
@@ -117,7 +112,7 @@ def measure(
                 if not caller.requests(read):
                     continue
                 step(f"{about}: {read.what}, {caller.title}, round {turn} of {rounds}")
-                found = caller.load(read, world, seconds)
+                found = caller.load(read, world)
                 if turn:
                     loads.setdefault(read, {}).setdefault(caller.title, []).append(found)
     by_read = {read: _figures(about, read, of, aims) for read, of in loads.items()}

@@ -25,10 +25,9 @@ def tables(figures: Sequence[Figure]) -> Iterator[Table]:
         made.add_column(min_width=20)
         for name in who:
             made.add_column(name, justify="right", min_width=11)
-        made.add_column("aim")
         for figure in together:
             cells = [_cell(figure, name) for name in who]
-            made.add_row(f"{figure.what}\n[dim]{figure.unit}[/]", *cells, _verdicts(figure))
+            made.add_row(f"{figure.what}\n[dim]{figure.unit}[/]", *cells)
         yield made
 
 
@@ -48,11 +47,16 @@ def _cell(figure: Figure, who: str) -> str:
     return text
 
 
-def _verdicts(figure: Figure) -> str:
-    return "\n".join(
-        f"{aim} [{'green' if met else 'red'}]{'met' if met else 'missed'}[/]"
-        for aim, met in figure.verdicts()
-    )
+def aims(figures: Sequence[Figure]) -> Table | None:
+    """What was to be reached, and whether it was."""
+    made = Table(title="Aims", title_style="bold", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("", "aim", "found", ""):
+        made.add_column(heading)
+    for figure in figures:
+        for aim, value, met in figure.verdicts():
+            verdict = "[green]met[/]" if met else "[red]missed[/]"
+            made.add_row(f"{figure.about}: {figure.what}", str(aim), shown(value), verdict)
+    return made if made.row_count else None
 
 
 def shown(value: float) -> str:
