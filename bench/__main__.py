@@ -6,22 +6,25 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from bench import plot, reads, report, scope, suite, tools
+from bench import plot, reads, report, scale, scope, suite, tools
 from bench.answers import AnswerError
 from bench.contenders import CONTENDERS, enter
 from bench.figures import Figure
 from bench.progress import console, progress
-from bench.reads import Caller
 from bench.realtime import run as realtime
 from bench.realtime.crowds import CrowdError
 from bench.servers import ServerError
 from bench.tools import BUILD, ToolError
+from bench.watch import WatchError
 from bench.world import world
 from bench.wrk import LoadError
 from tenantry.db.branches import SchemaError
 from tenantry.db.embedded import EmbeddedError
 
-EXPECTED = (ServerError, CrowdError, ToolError, LoadError, AnswerError, EmbeddedError, SchemaError)
+EXPECTED = (
+    *(ServerError, CrowdError, ToolError, LoadError, WatchError, AnswerError),
+    *(EmbeddedError, SchemaError),
+)
 
 
 def measure(chosen: argparse.Namespace) -> None:
@@ -36,6 +39,19 @@ def measure(chosen: argparse.Namespace) -> None:
     show(figures, "bench" if not chosen.parts else "some", time.monotonic() - start)
 
 
+def measure_scale(chosen: argparse.Namespace) -> None:
+    start = time.monotonic()
+    tools.wrk()
+    with progress() as step:
+        figures, plans = scale.run(chosen.factor, step)
+    for size, by_read in plans.items():
+        for read, statements in by_read.items():
+            console.print(f"\n[bold]{size}: {read}[/]")
+            for plan in statements:
+                console.print(plan, highlight=False, markup=False, soft_wrap=True)
+    show(figures, "scale", time.monotonic() - start, plans=plans)
+
+
 def study_realtime(chosen: argparse.Namespace) -> None:
     start = time.monotonic()
     figures = realtime.run(realtime.QUICK if chosen.quick else realtime.FULL)
@@ -48,21 +64,21 @@ def serve(chosen: argparse.Namespace) -> None:
     with world() as cluster:
         entrant = enter(cluster, [who], reads.SHAPE, console.print)[who]
         with entrant.started(chosen.processes) as server:
-            caller = Caller(who, entrant, server, reads.SHAPE)
-            print(f"{server.url}, process {server.pid}, {cluster.url(entrant.contender.database)}")
+            [caller] = reads.callers({who: (entrant, server)})
+            print(f"{server.url}, process {server.pid}, {cluster.url(entrant.database)}")
             for read in reads.READS:
                 for _, path, header, _ in caller.requests(read)[:1]:
                     print(f"wrk -t1 -c32 -d5 --latency -H '{header}' '{server.url}{path}'")
             signal.pause()
 
 
-def show(figures: Sequence[Figure], name: str, seconds: float) -> None:
+def show(figures: Sequence[Figure], name: str, seconds: float, **more: object) -> None:
     for table in report.tables(figures):
         console.print(table)
     if aims := report.aims(figures):
         console.print(aims)
     path = BUILD / f"{name}.json"
-    report.write(path, figures, seconds)
+    report.write(path, figures, seconds, **more)
     plot.draw(figures, path.with_suffix(".png"))
     console.print(
         "Medians, the rounds' least and most, and Tenantry's ratio to each other one.\n"
@@ -80,6 +96,7 @@ def names(text: str) -> list[str]:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "measure": measure,
+    "scale": measure_scale,
     "serve": serve,
     "realtime": study_realtime,
     "scope": lambda _: scope.main(),
@@ -96,6 +113,8 @@ def arguments() -> argparse.Namespace:
     one = commands.add_parser("serve", help="one contender on the same data, until Ctrl-C")
     one.add_argument("contender", choices=CONTENDERS)
     one.add_argument("--processes", type=int, default=1)
+    large = commands.add_parser("scale", help="the reads on a million organisations")
+    large.add_argument("--factor", type=float, default=1.0, help="of the million; 0.01 is quick")
     live = commands.add_parser("realtime", help="the study of real time")
     live.add_argument("--quick", action="store_true", help="fewer rounds and connections")
     commands.add_parser("scope", help="what entering an organisation costs")

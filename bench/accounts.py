@@ -1,19 +1,14 @@
 """Accounts: signing in, refreshing, inviting and accepting; and who waits while others sign in."""
 
 import os
-import re
 import secrets
-import socket
 import statistics
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from bench import tools
 from bench.contenders import Entrant, Running, Step, credentials, headers, signed_in
@@ -21,6 +16,7 @@ from bench.data import PASSWORD
 from bench.figures import Aim, Figure, percentile
 from bench.reads import SHAPE
 from bench.servers import Server
+from bench.watch import Watch
 from bench.world import World
 from bench.wrk import Load, Request, load
 
@@ -29,7 +25,6 @@ REFRESHES = 16
 LONG, SHORT = 4, 2  # seconds of a round, with hashing and without
 LOW_COST = 4  # bcrypt's lowest
 TICK = 1 / os.sysconf("SC_CLK_TCK")
-PACE = 0.01  # seconds from one look at /health to the next
 
 
 def by_title(running: Running) -> dict[str, list[Any]]:
@@ -198,8 +193,11 @@ def health(world: World, running: Running, about: str, rounds: int, step: Step) 
             title = entrant.contender.title
             step(f"{about}: {title}, round {turn + 1} of {rounds}")
             watch = Watch(server.url + entrant.contender.health)
-            idle[title].append(percentile(watch.during(lambda: time.sleep(1)), 99))
-            found = watch.during(lambda: _log_in(world, entrant, server))  # noqa: B023
+            idle[title].append(percentile(watch.during(1), 99))
+            with ThreadPoolExecutor(1) as pool:
+                others = pool.submit(_log_in, world, entrant, server)
+                found = watch.during(LONG)
+                others.result()
             busy[title].append(percentile(found, 99))
             middle[title].append(statistics.median(found))
     return [
@@ -207,47 +205,3 @@ def health(world: World, running: Running, about: str, rounds: int, step: Step) 
         Figure(about, "GET health: p99", "ms", busy, [Aim(most=0.1, against="Hono")]),
         Figure(about, "the same on an idle machine", "ms", idle),
     ]
-
-
-class Watch:
-    """Asks for one address over a connection that is kept, a hundred times a second at most."""
-
-    def __init__(self, url: str) -> None:
-        parts = httpx.URL(url)
-        self._where = (parts.host, parts.port or 80)
-        self._request = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.host}\r\n\r\n".encode()
-
-    def during(self, work: Callable[[], object]) -> list[float]:
-        """Milliseconds of each answer while something else is done."""
-        found: list[float] = []
-        stopping = threading.Event()
-        with socket.create_connection(self._where, timeout=30) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-            def look() -> None:
-                while not stopping.wait(PACE):
-                    start = time.perf_counter()
-                    connection.sendall(self._request)
-                    answer = _whole(connection)
-                    found.append((time.perf_counter() - start) * 1000)
-                    assert answer.startswith(b"HTTP/1.1 200"), answer
-
-            looking = threading.Thread(target=look)
-            looking.start()
-            try:
-                work()
-            finally:
-                stopping.set()
-                looking.join()
-        return found
-
-
-def _whole(connection: socket.socket) -> bytes:
-    """One answer, which says its length."""
-    answer = b""
-    while True:
-        answer += connection.recv(65536)
-        head, found, body = answer.partition(b"\r\n\r\n")
-        length = re.search(rb"(?i)content-length: (\d+)", head)
-        if found and length and len(body) >= int(length[1]):
-            return answer

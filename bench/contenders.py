@@ -41,7 +41,7 @@ SECRETS = {"JWT_ACCESS_SECRET": ACCESS_SECRET, "JWT_REFRESH_SECRET": REFRESH_SEC
 @dataclass(frozen=True)
 class Contender:
     title: str
-    database: str  # its name
+    database: str  # what its one is called
     prepare: Callable[[World, str, Shape, Say], Awaitable[Environment]]
     command: Callable[[int, int], Sequence[str]]  # of a port and a number of processes
     sign_in: Request  # whose body is made of an account's credentials
@@ -54,6 +54,7 @@ class Entrant:
     """A contender on a filled database: to be started, in as many processes as wanted."""
 
     contender: Contender
+    database: str
     environment: Environment
     folder: Path
 
@@ -177,17 +178,22 @@ CONTENDERS = {
 CONTRACT = ("tenantry", "hono", "fastapi")  # who answers the same requests
 
 
-def enter(world: World, names: Sequence[str], shape: Shape, say: Say) -> Entrants:
+def enter(
+    world: World, names: Sequence[str], shape: Shape, say: Say, *, suffix: str = ""
+) -> Entrants:
     """The contenders, each on a database of this shape."""
 
     async def entrant(contender: Contender) -> Entrant:
-        database = contender.database
+        database = contender.database + suffix
         environment = await contender.prepare(
             world, database, shape, lambda what: say(f"{contender.title}: {what}")
         )
-        return Entrant(contender, environment, world.folder)
+        return Entrant(contender, database, environment, world.folder)
 
-    return {name: asyncio.run(entrant(CONTENDERS[name])) for name in names}
+    async def entrants() -> list[Entrant]:
+        return await asyncio.gather(*(entrant(CONTENDERS[name]) for name in names))
+
+    return dict(zip(names, asyncio.run(entrants()), strict=True))
 
 
 def credentials(number: int) -> dict[str, object]:

@@ -16,7 +16,7 @@ from tenantry.passwords import ARGON2ID
 
 PASSWORD = "three words apart"
 Extra: TypeAlias = tuple[str, str]  # columns, and their values
-BATCH = 500_000  # activities that are written in one transaction
+BATCH = 500_000  # activities, about, that are written in one statement
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,18 @@ class Shape:
     @property
     def organisations(self) -> int:
         return self.measured + self.others
+
+    @property
+    def batches(self) -> int:
+        return 1 + self.all_activities // BATCH
+
+    @property
+    def all_activities(self) -> int:
+        return (
+            self.measured * self.activities
+            + self.giants * self.giant_activities
+            + (self.others - self.giants) * self.other_activities
+        )
 
     @property
     def numbers(self) -> list[int]:
@@ -102,7 +114,7 @@ _ACTIVITY = f"""
 
 
 class Rows(NamedTuple):
-    """How a database is filled; the feed, where it has one, by ranges of `seq`."""
+    """How a database is filled; the feed, where it has one, part $1 of $2 of all feeds."""
 
     statements: Sequence[str]
     feed: str | None = None
@@ -127,8 +139,9 @@ def _rows(organisation: Extra, membership: Extra, activity: Extra) -> Rows:
         f"""INSERT INTO activities (organisation_id, id, type, message, metadata, actor_id,
                                     target_id, created_at {activity[0]})
             SELECT {_ACTIVITY} {activity[1]}
-              FROM generate_series($1::bigint, $2::bigint) AS seq JOIN shape ON activities >= seq
-             ORDER BY seq, n""",
+              FROM shape CROSS JOIN LATERAL
+                   generate_series(activities * ($1 - 1) / $2 + 1, activities * $1 / $2) AS seq
+             ORDER BY seq::float / activities, n""",
     )
 
 
@@ -170,22 +183,10 @@ async def fill(
             say(f"filling: {statement.split()[2]}")
             await owner.execute(statement, *([password_hash] if "$1" in statement else []))
         if rows.feed:
-            for first, last in await _batches(owner):
-                say(f"filling: activities {first:,} to {last:,} of each feed")
-                await owner.execute(rows.feed, first, last)
+            for batch in range(1, shape.batches + 1):
+                say(f"filling: activities, {batch} of {shape.batches}")
+                await owner.execute(rows.feed, batch, shape.batches)
         say("filling: VACUUM, ANALYZE")
         await owner.execute("VACUUM (ANALYZE)")
     finally:
         await owner.close()
-
-
-async def _batches(owner: "Connection[Record]") -> list[tuple[int, int]]:
-    """Ranges of `seq` with about so many activities each."""
-    longest = await owner.fetchval("SELECT max(activities) FROM shape")
-    ranges, first = [], 1
-    while first <= longest:
-        having = await owner.fetchval("SELECT count(*) FROM shape WHERE activities >= $1", first)
-        last = min(longest, first + max(0, BATCH // having - 1))
-        ranges.append((first, last))
-        first = last + 1
-    return ranges

@@ -4,12 +4,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib.figure import Figure as Sheet
 
 from bench.figures import Figure
-
-mpl.use("Agg")
-from matplotlib import pyplot  # the backend is chosen before
 
 COLOURS = {
     "Tenantry": "#2458a6",
@@ -24,9 +21,8 @@ def draw(figures: Sequence[Figure], path: Path) -> None:
     """The figures that compare several, and that have an aim."""
     shown = [figure for figure in figures if len(figure.rounds) > 1 and figure.aims]
     rows = math.ceil(len(shown) / COLUMNS)
-    sheet, panels = pyplot.subplots(
-        rows, COLUMNS, figsize=(13, 2.1 * rows), squeeze=False, layout="constrained"
-    )
+    sheet = Sheet(figsize=(13, 2.1 * rows), layout="constrained")
+    panels = sheet.subplots(rows, COLUMNS, squeeze=False)
     for panel in panels.flat[len(shown) :]:
         panel.set_visible(False)
     for panel, figure in zip(panels.flat, shown, strict=False):
@@ -44,4 +40,3 @@ def draw(figures: Sequence[Figure], path: Path) -> None:
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
     sheet.savefig(path, dpi=110)
-    pyplot.close(sheet)
