@@ -5,8 +5,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from bench import plot, reads, report, scale, scope, suite, tools
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from bench import document, plot, profile, reads, report, scale, scope, suite, tools
 from bench.answers import AnswerError
 from bench.contenders import CONTENDERS, enter
 from bench.figures import Figure
@@ -36,7 +40,7 @@ def measure(chosen: argparse.Namespace) -> None:
         parts = [part._replace(rounds=chosen.rounds) for part in parts]
     with progress() as step:
         figures = suite.run(parts, chosen.only, step)
-    show(figures, "bench" if not chosen.parts else "some", time.monotonic() - start)
+    show(figures, BUILD / ("some.json" if chosen.parts else "bench.json"), time.monotonic() - start)
 
 
 def measure_scale(chosen: argparse.Namespace) -> None:
@@ -49,13 +53,28 @@ def measure_scale(chosen: argparse.Namespace) -> None:
             console.print(f"\n[bold]{size}: {read}[/]")
             for plan in statements:
                 console.print(plan, highlight=False, markup=False, soft_wrap=True)
-    show(figures, "scale", time.monotonic() - start, plans=plans)
+    show(figures, BUILD / "scale.json", time.monotonic() - start, plans=plans)
+
+
+def profile_route(chosen: argparse.Namespace) -> None:
+    start = time.monotonic()
+    tools.wrk()
+    with progress() as step:
+        figures, shares = profile.run(chosen.route, step)
+    table = Table("the server's CPU", "share", box=SIMPLE_HEAD)
+    for part, share in shares.items():
+        table.add_row(part, f"{share:.0%}")
+    console.print(table)
+    name = profile.name_of(chosen.route)
+    path = profile.FOLDER / f"{name}.json"
+    show(figures, path, time.monotonic() - start, shares=shares)
+    console.print(f"The flame graph is {path.with_suffix('.svg')}", soft_wrap=True)
 
 
 def study_realtime(chosen: argparse.Namespace) -> None:
     start = time.monotonic()
     figures = realtime.run(realtime.QUICK if chosen.quick else realtime.FULL)
-    show(figures, "realtime", time.monotonic() - start)
+    show(figures, BUILD / "realtime.json", time.monotonic() - start)
 
 
 def serve(chosen: argparse.Namespace) -> None:
@@ -72,17 +91,16 @@ def serve(chosen: argparse.Namespace) -> None:
             signal.pause()
 
 
-def show(figures: Sequence[Figure], name: str, seconds: float, **more: object) -> None:
+def show(figures: Sequence[Figure], path: Path, seconds: float, **more: object) -> None:
     for table in report.tables(figures):
         console.print(table)
     if aims := report.aims(figures):
         console.print(aims)
-    path = BUILD / f"{name}.json"
     report.write(path, figures, seconds, **more)
-    plot.draw(figures, path.with_suffix(".png"))
+    drawn = plot.draw(figures, path.with_suffix(".png"))
     console.print(
         "Medians, the rounds' least and most, and Tenantry's ratio to each other one.\n"
-        f"{seconds:.0f} s; written to {path} and .png",
+        f"{seconds:.0f} s; written to {path}{' and .png' if drawn else ''}",
         soft_wrap=True,
     )
 
@@ -97,8 +115,10 @@ def names(text: str) -> list[str]:
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "measure": measure,
     "scale": measure_scale,
+    "profile": profile_route,
     "serve": serve,
     "realtime": study_realtime,
+    "document": lambda _: document.update(),
     "scope": lambda _: scope.main(),
 }
 
@@ -115,8 +135,11 @@ def arguments() -> argparse.Namespace:
     one.add_argument("--processes", type=int, default=1)
     large = commands.add_parser("scale", help="the reads on a million organisations")
     large.add_argument("--factor", type=float, default=1.0, help="of the million; 0.01 is quick")
+    flames = commands.add_parser("profile", help="where the time of a read goes")
+    flames.add_argument("route")
     live = commands.add_parser("realtime", help="the study of real time")
     live.add_argument("--quick", action="store_true", help="fewer rounds and connections")
+    commands.add_parser("document", help="write what was found into docs/performance.md")
     commands.add_parser("scope", help="what entering an organisation costs")
     chosen = parser.parse_args()
     if unknown := set(getattr(chosen, "parts", [])) - set(suite.PARTS):

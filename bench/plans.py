@@ -16,7 +16,7 @@ from bench.world import World
 
 # "LOG:  duration: 0.1 ms  execute NAME: STATEMENT", over several lines, and then its parameters.
 EXECUTED = re.compile(
-    r"LOG:  duration: [\d.]+ ms  execute [^:]+: (?P<statement>.*?)\n"
+    r"LOG:  duration: [\d.]+ ms  execute [^:]+:\s(?P<statement>.*?)\n"
     r"(?=\d{4}-)(?:[^\n]*DETAIL:  [Pp]arameters: (?P<parameters>[^\n]*))?",
     re.DOTALL,
 )
@@ -25,7 +25,16 @@ PARAMETER = re.compile(r"\$(\d+) = ('(?:[^']|'')*'|NULL)")
 
 async def explain(world: World, entrant: Entrant, caller: Caller, read: Read) -> list[str]:
     """The plan of each statement of the read, in the order in which they run."""
-    url = entrant.environment["DATABASE_URL"]
+    found = await sent(world, entrant, caller, read)
+    runtime = await asyncpg.connect(entrant.environment["DATABASE_URL"])
+    try:
+        return [await _plan(runtime, statement) for statement in found]
+    finally:
+        await runtime.close()
+
+
+async def sent(world: World, entrant: Entrant, caller: Caller, read: Read) -> list[str]:
+    """The statements of the read, by a server of its own, with their parameters in place."""
     owner = await asyncpg.connect(world.url(entrant.database))
     role = f"{entrant.database}_runtime"
     await owner.execute(f"ALTER ROLE {role} SET log_min_duration_statement = 0")
@@ -37,15 +46,10 @@ async def explain(world: World, entrant: Entrant, caller: Caller, read: Read) ->
             for _ in range(2):  # the second without what a first one brings along
                 before = log.stat().st_size
                 answers.fetch(server, request.path, request.header)
-            logged = log.read_bytes()[before:].decode()
+            return list(statements(log.read_bytes()[before:].decode()))
     finally:
         await owner.execute(f"ALTER ROLE {role} RESET ALL")
         await owner.close()
-    runtime = await asyncpg.connect(url)
-    try:
-        return [await _plan(runtime, statement) for statement in statements(logged)]
-    finally:
-        await runtime.close()
 
 
 def statements(logged: str) -> Iterator[str]:

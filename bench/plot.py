@@ -17,9 +17,11 @@ COLOURS = {
 COLUMNS = 3
 
 
-def draw(figures: Sequence[Figure], path: Path) -> None:
-    """The figures that compare several, and that have an aim."""
+def draw(figures: Sequence[Figure], path: Path) -> bool:
+    """The figures that compare several, and that have an aim; False where there are none."""
     shown = [figure for figure in figures if len(figure.rounds) > 1 and figure.aims]
+    if not shown:
+        return False
     rows = math.ceil(len(shown) / COLUMNS)
     sheet = Sheet(figsize=(13, 2.1 * rows), layout="constrained")
     panels = sheet.subplots(rows, COLUMNS, squeeze=False)
@@ -40,3 +42,4 @@ def draw(figures: Sequence[Figure], path: Path) -> None:
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
     sheet.savefig(path, dpi=110)
+    return True

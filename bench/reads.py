@@ -85,12 +85,19 @@ class Caller:
                 answers.check(read.path, found[-1], number, self.shape)
         return found
 
-    def load(self, read: Read, world: World, connections: int = CONNECTIONS) -> Load:
+    def load(
+        self,
+        read: Read,
+        world: World,
+        *,
+        connections: int = CONNECTIONS,
+        seconds: int = SECONDS,
+    ) -> Load:
         return load(
             self.server,
             self.requests(read),
             database=world.postmaster,
-            seconds=SECONDS,
+            seconds=seconds,
             connections=connections,
         )
 
