@@ -1,5 +1,6 @@
 """Whether the contenders answer the same, and right: nobody is quick with a wrong answer."""
 
+import textwrap
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -69,7 +70,11 @@ def check(path: str, found: Any, number: int, shape: Shape) -> None:
             seen = [activity["message"].partition(":")[0] for activity in found]
             right = [f"Message {seq}" for seq in newest]
     if seen != right:
-        raise AnswerError(f"{path} answers {seen}, and right is {right}")
+        raise AnswerError(f"{path} answers {_short(seen)}, and right is {_short(right)}")
+
+
+def _short(text: object) -> str:
+    return textwrap.shorten(str(text), 200, placeholder=" …")
 
 
 def check_better_auth(path: str, body: dict[str, Any], number: int, shape: Shape) -> None:
@@ -90,4 +95,6 @@ def compare(path: str, answers: Mapping[str, Any]) -> None:
     (first, expected), *others = answers.items()
     for who, found in others:
         if found != expected:
-            raise AnswerError(f"{path}: {who} answers\n{found}\nand {first}\n{expected}")
+            raise AnswerError(
+                f"{path}: {who} answers {_short(found)}, and {first} {_short(expected)}"
+            )

@@ -4,12 +4,15 @@ A block there begins with one of these, and ends with <!-- end -->; what is betw
 
     <!-- tables FILE -->, or <!-- tables FILE: ABOUT -->    the figures of build/FILE.json
     <!-- shares -->                                         the parts of all profiles' CPU
-    <!-- plans SIZE -->                                     the plans of build/bench/scale.json
+    <!-- plans FILE -->                                     the plans on its large database
     <!-- run FILE -->                                       when and where that was measured
+
+The picture beside the document is the last run's.
 """
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +28,7 @@ BLOCK = re.compile(r"(<!-- (\w+)(?: ([^:\n]+?))?(?:: (.+?))? -->\n).*?(<!-- end 
 def update() -> None:
     text = DOCUMENT.read_text()
     DOCUMENT.write_text(BLOCK.sub(_written, text))
+    shutil.copy(BUILD / "bench.png", DOCUMENT.with_suffix(".png"))
 
 
 def _written(block: re.Match[str]) -> str:
@@ -97,8 +101,8 @@ def _cpu(profile: Mapping[str, Any]) -> float:
     return value
 
 
-def _plans(size: str, _about: str | None) -> str:
-    by_read = _found("bench/scale")["plans"][size]
+def _plans(file: str, _about: str | None) -> str:
+    by_read = next(iter(_found(file)["plans"].values()))
     return "\n\n".join(
         f"{read}:\n\n" + "\n\n".join(f"```\n{plan}\n```" for plan in plans)
         for read, plans in by_read.items()

@@ -31,26 +31,26 @@ class Part(NamedTuple):
 
 
 PARTS = {
-    "start-up": Part("Starting up", footprint.start_up, EVERYBODY, 5),
+    "start-up": Part("Starting up", footprint.start_up, EVERYBODY, 3),
     "reads": Part(
-        "Reads, one process each", partial(reads.measure, aims=reads.ONE_PROCESS), EVERYBODY, 4
+        "Reads, one process each", partial(reads.measure, aims=reads.ONE_PROCESS), EVERYBODY, 3
     ),
     "logins": Part("Signing in, one process each", accounts.logins, EVERYBODY, 3),
     "health": Part("/health while others sign in", accounts.health, EVERYBODY, 3),
     "refreshes": Part("Refreshing", accounts.refreshes, CONTRACT, 3),
     "memory": Part("Memory after all that", footprint.after, EVERYBODY, 1),
-    "sockets": Part(f"A message to {live.SOCKETS:,} sockets", live.measure, CONTRACT, 5),
     "reads-all": Part(
         f"Reads, {ALL} processes each",
         partial(reads.measure, aims=reads.ALL_CORES),
         EVERYBODY,
-        3,
+        2,
         processes=ALL,
     ),
     "logins-all": Part(
         f"Signing in, {ALL} processes each", accounts.logins, EVERYBODY, 2, processes=ALL
     ),
-    # The last one, as it changes what the others read.
+    # The last two, as they change what the others read.
+    "sockets": Part(f"A message to {live.SOCKETS:,} sockets", live.measure, CONTRACT, 3),
     "invites": Part(
         "Invite and acceptance, without the hashing",
         accounts.invites,
