@@ -142,6 +142,8 @@ def arguments() -> argparse.Namespace:
     commands.add_parser("document", help="write what was found into docs/performance.md")
     commands.add_parser("scope", help="what entering an organisation costs")
     chosen = parser.parse_args()
+    if chosen.command == "scale" and not 0.01 <= chosen.factor <= 1:
+        parser.error("the factor is from 0.01 to 1")
     if unknown := set(getattr(chosen, "parts", [])) - set(suite.PARTS):
         parser.error(f"{unknown.pop()} is none of {', '.join(suite.PARTS)}")
     return chosen

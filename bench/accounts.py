@@ -1,6 +1,5 @@
 """Accounts: signing in, refreshing, inviting and accepting; and who waits while others sign in."""
 
-import os
 import secrets
 import statistics
 import subprocess
@@ -15,7 +14,7 @@ from bench.contenders import Entrant, Running, Step, credentials, headers, signe
 from bench.data import PASSWORD
 from bench.figures import Aim, Figure, percentile
 from bench.reads import SHAPE
-from bench.servers import Server
+from bench.servers import TICK, Server
 from bench.watch import Watch
 from bench.world import World
 from bench.wrk import Load, Request, load
@@ -24,7 +23,6 @@ LOGINS = 8  # at once
 REFRESHES = 12  # fewer than there are accounts, as a chain in flight has no token to give
 LONG, SHORT = 4, 2  # seconds of a round, with hashing and without
 LOW_COST = 4  # bcrypt's lowest
-TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def by_title(running: Running) -> dict[str, list[Any]]:
@@ -55,7 +53,7 @@ def logins(world: World, running: Running, about: str, rounds: int, step: Step) 
         ),
         Figure(
             about,
-            "its p99",
+            "POST login: p99",
             "ms",
             {title: [one.counts.p99 / 1000 for one in ones] for title, ones in loads.items()},
         ),
@@ -135,7 +133,7 @@ def invites(world: World, running: Running, about: str, rounds: int, step: Step)
     """
     pairs: dict[str, list[float]] = by_title(running)
     database: dict[str, list[float]] = by_title(running)
-    for turn in range(rounds + 1):
+    for turn in range(rounds + 1):  # the first is to be warm
         for entrant, server in running.values():
             title = entrant.contender.title
             step(f"{about}: {title}, round {turn} of {rounds}")
@@ -146,7 +144,7 @@ def invites(world: World, running: Running, about: str, rounds: int, step: Step)
                 server,
                 requests,
                 database=world.postmaster,
-                seconds=LONG,
+                seconds=LONG if turn else SHORT,
                 connections=LOGINS,
                 how="invites",
                 label=f"invited-{secrets.token_hex(4)}",

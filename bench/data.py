@@ -55,6 +55,10 @@ class Shape:
         apart = self.organisations // self.measured
         return [apart * n for n in range(1, self.measured + 1)]
 
+    @property
+    def giant_numbers(self) -> list[int]:
+        return sorted({*range(1, self.giants + 1)} - {*self.numbers})
+
     def shaped(self) -> str:
         """A statement that makes the table of all organisations, with how much each has."""
         apart = self.organisations // self.measured

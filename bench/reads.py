@@ -161,10 +161,15 @@ def _figures(
         ratios.append(Aim(least=aims.fastapi, against="FastAPI"))
     parts: list[tuple[str, str, Callable[[Load], float], list[Aim]]] = [
         (f"GET {read.what}", "requests/s", lambda one: one.counts.rate, ratios),
-        ("its p50", "ms", lambda one: one.counts.p50 / 1000, []),
-        ("its p99", "ms", lambda one: one.counts.p99 / 1000, [Aim(most=1, against="Hono")]),
-        ("the server's CPU for one", "µs", lambda one: one.server_cpu, []),
-        ("PostgreSQL's CPU for one", "µs", lambda one: one.database_cpu, []),
+        (f"{read.what}: p50", "ms", lambda one: one.counts.p50 / 1000, []),
+        (
+            f"{read.what}: p99",
+            "ms",
+            lambda one: one.counts.p99 / 1000,
+            [Aim(most=1, against="Hono")],
+        ),
+        (f"{read.what}: the server's CPU", "µs", lambda one: one.server_cpu, []),
+        (f"{read.what}: PostgreSQL's CPU", "µs", lambda one: one.database_cpu, []),
     ]
     return [
         Figure(

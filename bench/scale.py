@@ -106,7 +106,7 @@ def _check_room(factor: float) -> None:
 
 def _caller(cluster: World, who: str, entrant: Entrant, shape: Shape, server: Server) -> Caller:
     """The admins of the measured organisations and of the giants."""
-    numbers = [*shape.numbers, *range(1, shape.giants + 1)]
+    numbers = [*shape.numbers, *shape.giant_numbers]
     admins = asyncio.run(
         _admins(cluster.url(entrant.database), numbers, with_sessions=who == "tenantry")
     )
@@ -175,7 +175,10 @@ def _reads(cluster: World, callers: Mapping[str, Sequence[Caller]], step: Step) 
             figures += [
                 Figure(about, f"GET {read.what}, median", "ms", _each(of, _milliseconds), aims),
                 Figure(
-                    about, "PostgreSQL's CPU for one", "µs", _each(of, lambda one: one.database_cpu)
+                    about,
+                    f"{read.what}: PostgreSQL's CPU",
+                    "µs",
+                    _each(of, lambda one: one.database_cpu),
                 ),
             ]
     return figures
@@ -198,7 +201,7 @@ def _giants(cluster: World, callers: Sequence[Caller], step: Step) -> list[Figur
     for turn in range(ROUNDS + 1):
         for caller in callers:
             step(f"giants: {caller.title}, round {turn} of {ROUNDS}")
-            giants = {number: caller.headers[number] for number in range(1, shape.giants + 1)}
+            giants = {number: caller.headers[number] for number in shape.giant_numbers}
             found = replace(caller, headers=giants).load(FEED, cluster, connections=1)
             if turn:
                 medians[caller.title].append(_milliseconds(found))
@@ -240,7 +243,7 @@ def _neighbour(cluster: World, callers: Sequence[Caller], step: Step) -> list[Fi
 @contextmanager
 def _flood(cluster: World, caller: Caller) -> Iterator[None]:
     """The first giant reads its feed and broadcasts, as fast as it is answered."""
-    header = caller.headers[1] if caller.shape.giants else caller.headers[caller.shape.numbers[-1]]
+    header = caller.headers[caller.shape.giant_numbers[0]]
     floods = [
         (Request("GET", FEED.path, header), FLOOD),
         (Request("POST", "/api/organisations/broadcast", header, {"message": "flood"}), FLOOD // 2),

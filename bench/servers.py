@@ -23,6 +23,7 @@ from tenantry.settings import variables
 Processors: TypeAlias = frozenset[int] | None  # None: any
 FIRST: Processors = frozenset([min(os.sched_getaffinity(0))])
 LAST: Processors = frozenset([max(os.sched_getaffinity(0))])
+TICK = 1 / os.sysconf("SC_CLK_TCK")
 PATIENCE = 60.0  # seconds that a server may take to start, and to stop
 
 
@@ -63,14 +64,17 @@ def family(pid: int) -> list[int]:
 def cpu(pid: int) -> float:
     """Microseconds of CPU that a process and its descendants have used, in all threads.
 
-    By their clocks, as of clock_getcpuclockid(3): exact, where /proc/<pid>/stat counts ticks.
+    By their clocks, as of clock_getcpuclockid(3): exact, where /proc/<pid>/stat counts ticks, from
+    which only those come that have ended.
     """
     used = 0.0
     for member in family(pid):
         try:
             used += time.clock_gettime((~member << 3) | 2) * 1e6
+            after_name = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
         except OSError:  # it has ended
             continue
+        used += (int(after_name[13]) + int(after_name[14])) * TICK * 1e6
     return used
 
 

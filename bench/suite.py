@@ -36,7 +36,7 @@ PARTS = {
         "Reads, one process each", partial(reads.measure, aims=reads.ONE_PROCESS), EVERYBODY, 3
     ),
     "logins": Part("Signing in, one process each", accounts.logins, EVERYBODY, 3),
-    "health": Part("/health while others sign in", accounts.health, EVERYBODY, 3),
+    "health": Part("/health while others sign in", accounts.health, EVERYBODY, 2),
     "refreshes": Part("Refreshing", accounts.refreshes, CONTRACT, 3),
     "memory": Part("Memory after all that", footprint.after, EVERYBODY, 1),
     "reads-all": Part(
