@@ -30,15 +30,17 @@ RATE = 200  # samples a second
 ROUNDS = 3
 
 # The innermost frame that is of one of these says of which part a sample is.
+ASKING = "PostgreSQL asked for the read"
 PARTS = {
-    "asyncpg and the pool": r"asyncpg|tenantry/db/",
+    ASKING: r"asyncpg|tenantry/db/",
     "token and guard": r"tenantry/tenancy/|joserfc",
     "handler and its answer": r"tenantry/(users|organisations|activities|auth|feed|reply)|msgspec",
     "edge: limits, headers, log": r"tenantry/(edge|ratelimit|logs|asgi|errors)|structlog",
     "Litestar": r"litestar|tenantry/(app|routing)",
     "uvicorn": r"uvicorn|httptools|tenantry/protocols",
 }
-REST = "event loop, sockets, C callbacks"
+ENTERING = "PostgreSQL asked to enter"  # asked by a guard
+REST = "event loop and C callbacks"
 
 
 def run(path: str, step: Step) -> tuple[list[Figure], dict[str, float]]:
@@ -78,7 +80,7 @@ def _sampled(cluster: World, caller: Caller, read: Read, step: Step) -> dict[str
 
 def shares(stacks: Iterable[str]) -> dict[str, float]:
     """The part of each in all samples, from lines of "frame;frame;… count"."""
-    found: Counter[str] = Counter(dict.fromkeys([*PARTS, REST], 0))
+    found: Counter[str] = Counter(dict.fromkeys([ENTERING, *PARTS, REST], 0))
     for line in stacks:
         stack, _, count = line.rpartition(" ")
         found[_part(stack.split(";"))] += int(count)
@@ -90,7 +92,8 @@ def _part(frames: Sequence[str]) -> str:
     for frame in reversed(frames):
         for part, pattern in PARTS.items():
             if re.search(pattern, frame):
-                return part
+                by_guard = any("tenancy/guards" in outer for outer in frames)
+                return ENTERING if part == ASKING and by_guard else part
     return REST
 
 

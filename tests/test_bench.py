@@ -109,7 +109,7 @@ def test_a_sample_belongs_to_the_innermost_part() -> None:
         ]
     )
     assert shares["handler and its answer"] == pytest.approx(0.3)
-    assert shares["asyncpg and the pool"] == pytest.approx(0.6)
+    assert shares[profile.ASKING] == pytest.approx(0.6)
     assert shares[profile.REST] == pytest.approx(0.1)
 
 
