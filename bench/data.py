@@ -116,6 +116,13 @@ _ACTIVITY = f"""
        {_ACTOR}, CASE WHEN {_CHANGED} THEN {_TARGET} END, {_AT} + seq * interval '1 s'
 """
 
+INDEXES = """
+SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
+  FROM pg_index
+ WHERE indrelid = 'activities'::regclass
+   AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+"""
+
 
 class Rows(NamedTuple):
     """How a database is filled; the feed, where it has one, part $1 of $2 of all feeds."""
@@ -187,10 +194,25 @@ async def fill(
             say(f"filling: {statement.split()[2]}")
             await owner.execute(statement, *([password_hash] if "$1" in statement else []))
         if rows.feed:
-            for batch in range(1, shape.batches + 1):
-                say(f"filling: activities, {batch} of {shape.batches}")
-                await owner.execute(rows.feed, batch, shape.batches)
+            await _fill_feed(owner, rows.feed, shape, say)
         say("filling: VACUUM, ANALYZE")
         await owner.execute("VACUUM (ANALYZE)")
     finally:
         await owner.close()
+
+
+async def _fill_feed(
+    owner: "Connection[Record]", feed: str, shape: Shape, say: Callable[[str], None]
+) -> None:
+    """Without the indexes that only serve queries, which are quicker made of all rows at once."""
+    await owner.execute("ALTER TABLE activities SET (autovacuum_enabled = off)")
+    indexes = await owner.fetch(INDEXES)
+    for index in indexes:
+        await owner.execute(f"DROP INDEX {index['name']}")
+    for batch in range(1, shape.batches + 1):
+        say(f"filling: activities, {batch} of {shape.batches}")
+        await owner.execute(feed, batch, shape.batches)
+    for index in indexes:
+        say(f"filling: {index['name']}")
+        await owner.execute(index["definition"])
+    await owner.execute("ALTER TABLE activities RESET (autovacuum_enabled)")

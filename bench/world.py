@@ -15,6 +15,7 @@ from tenantry.db import embedded
 CONFIGURATION = """
 shared_buffers = 1GB
 max_wal_size = 8GB
+maintenance_work_mem = 1GB
 max_connections = 300
 """
 
