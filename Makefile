@@ -35,8 +35,24 @@ format: $(BIN)/.dev ## Format the code and mend what can be mended
 	@$(BIN)/ruff format
 
 .PHONY: bench
-bench: $(BIN)/.dev ## Measure the event stream beside a Bun server (needs npm for that)
-	@$(BIN)/python bench/realtime.py
+bench: $(BIN)/.dev ## Measure beside Hono, FastAPI and Better Auth, in ten minutes (needs npm, wrk)
+	@$(BIN)/python -m bench measure
+
+.PHONY: bench-quick
+bench-quick: $(BIN)/.dev ## Measure the reads beside Hono on Bun, in one minute
+	@$(BIN)/python -m bench measure reads --only tenantry,hono --rounds 3
+
+.PHONY: bench-scale
+bench-scale: $(BIN)/.dev ## Measure the reads on a million organisations (30 GB; FACTOR=0.01 for less)
+	@$(BIN)/python -m bench scale --factor $(or $(FACTOR),1)
+
+.PHONY: bench-realtime
+bench-realtime: $(BIN)/.dev ## Measure the event stream beside a Bun server that only sends
+	@$(BIN)/python -m bench realtime
+
+.PHONY: profile
+profile: $(BIN)/.dev ## Draw where a read's time goes: make profile ROUTE=/api/users
+	@$(BIN)/python -m bench profile $(or $(ROUTE),/api/users)
 
 .PHONY: clients
 clients: $(BIN)/.run ## Generate the TypeScript client in build/clients (needs npm)

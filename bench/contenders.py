@@ -1,124 +1,217 @@
-"""Who takes turns in bench/realtime.py: a server, its clients, and how it is made to send."""
+"""Who takes part: how each is set up on a filled database, started, and signed in to."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+import secrets
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-from uuid import UUID
+from typing import TypeAlias
 
+import asyncpg
 import httpx
-from crowds import Crowd, Reads, crowd
-from servers import FIRST, LAST, Processors, Server, peer, tenantry
-from tenants import Writers, paths
 
-from tenantry.settings import load
-from tenantry.tenancy.tokens import Tokens
+from bench import data, tools
+from bench.data import PASSWORD, Shape
+from bench.servers import Server, clean_environment, free_port, running
+from bench.world import World
+from bench.wrk import Request
+from tenantry.db import schema
 
+Environment: TypeAlias = Mapping[str, str]
+Say: TypeAlias = Callable[[str], None]
+Step: TypeAlias = Say  # is told what is done next
+Entrants: TypeAlias = "dict[str, Entrant]"
+Running: TypeAlias = "Mapping[str, tuple[Entrant, Server]]"
 
-class Places(NamedTuple):
-    """On which processors a server and its clients run."""
+TENANTRY = Path(sys.executable).with_name("tenantry")
+ACCESS_SECRET, REFRESH_SECRET = secrets.token_urlsafe(48), secrets.token_urlsafe(48)
 
-    server: Processors
-    clients: Processors
-
-
-APART = Places(FIRST, LAST)
-ANYWHERE = Places(None, None)
-FEW = 100  # sockets that a server has before its memory is taken as the base
+UNLIMITED = {
+    "RATE_LIMIT_GLOBAL": "off",
+    "RATE_LIMIT_AUTH": "off",
+    "CONNECTIONS_PER_USER": "20000",
+    "CONNECTIONS_PER_ORGANISATION": "20000",
+}
+SECRETS = {"JWT_ACCESS_SECRET": ACCESS_SECRET, "JWT_REFRESH_SECRET": REFRESH_SECRET}
 
 
 @dataclass(frozen=True)
 class Contender:
-    """`send` makes so many events for each client; `paths` are where they connect."""
-
-    server: Server
-    crowd: Crowd
-    paths: Sequence[str]
-    greeted: bool
-    reads: Reads
-    send: Callable[[int], Awaitable[None]]
-
-    async def connect(self, sockets: int | None = None) -> None:
-        """Have so many sockets open; all unless it is said."""
-        more = self.paths[self.crowd.size : sockets]
-        await self.crowd.open(self.server.port, more, greeted=self.greeted, reads=self.reads)
-
-    async def deliver(self, turns: int, events: int = 1) -> float:
-        """Send events to all, wait until all have them, and again; CPU µs of one delivery."""
-        before = self.server.cpu()
-        for _ in range(turns):
-            await self.send(events)
-            await self.crowd.receive(events)
-        return (self.server.cpu() - before) / (turns * events * self.crowd.size)
-
-    async def fill(self) -> float:
-        """Connect all; bytes that a connection takes once it has got an event."""
-        await self.connect(FEW)
-        await self.deliver(1)
-        before, few = self.server.memory(), self.crowd.size
-        await self.connect()
-        await self.deliver(1)
-        return (self.server.memory() - before) / (self.crowd.size - few)
-
-
-def sending(writers: Writers, organisations: Sequence[UUID]) -> Callable[[int], Awaitable[None]]:
-    """How these organisations are sent events: one in a transaction, several with one for each."""
-
-    async def send(events: int) -> None:
-        if len(organisations) == 1:
-            await writers.write(organisations[0], events)
-        else:
-            assert events == 1
-            await writers.write_each(organisations)
-
-    return send
+    title: str
+    database: str  # what its one is called
+    prepare: Callable[[World, str, Shape, Say], Awaitable[Environment]]
+    command: Callable[[int, int], Sequence[str]]  # of a port and a number of processes
+    sign_in: Request  # whose body is made of an account's credentials
+    kept: Callable[[httpx.Response], str]  # the header of who is signed in
+    health: str = "/health"
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What contenders are made of."""
+class Entrant:
+    """A contender on a filled database: to be started, in as many processes as wanted."""
 
+    contender: Contender
+    database: str
+    environment: Environment
     folder: Path
-    settings: dict[str, str]
-    writers: Writers  # whose commits do not wait for the disk
-    to_disk: Writers  # whose commits do
-    bun: Path | None
 
-    @asynccontextmanager
-    async def tenantry(
-        self,
-        organisations: Sequence[UUID],
-        each: int,
-        *,
-        reads: Reads = "seq",
-        places: Places = APART,
-    ) -> AsyncIterator[Contender]:
-        """`tenantry serve` for some organisations, with so many sockets each."""
+    @contextmanager
+    def started(self, processes: int = 1, **settings: str) -> Iterator[Server]:
+        port = free_port()
+        environment = {
+            **self.environment,
+            "PORT": str(port),
+            "WORKERS": str(processes),
+            **settings,
+        }
+        command = self.contender.command(port, processes)
+        with running(
+            command, environment, self.folder, port=port, health=self.contender.health
+        ) as server:
+            yield server
 
-        opened = paths(Tokens(load(self.settings)), organisations)
-        where = [path for path in opened for _ in range(each)]
-        with tenantry(self.settings, self.folder, places.server) as server:
-            async with crowd(places.clients) as clients:
-                send = sending(self.writers, organisations)
-                yield Contender(server, clients, where, True, reads, send)
 
-    @asynccontextmanager
-    async def peers(self, sockets: int, text: str) -> AsyncIterator[list[Contender]]:
-        """The peer, sending this text; nobody if there is no Bun."""
-        if self.bun is None:
-            yield []
-            return
-        with peer(self.bun, self.folder, APART.server) as server:
-            async with (
-                crowd(APART.clients) as clients,
-                httpx.AsyncClient(base_url=server.url) as http,
-            ):
+async def _prepare_tenantry(world: World, database: str, shape: Shape, say: Say) -> Environment:
+    owner_url = await world.create(database)
+    logins = await schema.prepare(owner_url, secret=REFRESH_SECRET, say=lambda _: None)
+    await data.fill(owner_url, data.TENANTRY, shape, data.argon2_hash(), say)
+    # With the runtime's login as `tenantry serve` makes it, no worker is started beside the server:
+    # mail is queued and waits.
+    return {"DATABASE_URL": logins.runtime, **UNLIMITED, **SECRETS}
 
-                async def send(events: int) -> None:
-                    answer = await http.post(
-                        "/broadcast", params={"count": events}, content=text, timeout=60
-                    )
-                    answer.raise_for_status()
 
-                yield [Contender(server, clients, ["/"] * sockets, False, "nothing", send)]
+async def _prepare_hono(world: World, database: str, shape: Shape, say: Say) -> Environment:
+    await _fill_peer(world, database, shape, _by_bun({}, "hash.ts", "10"), say)
+    return _postgres(world, database)
+
+
+async def _prepare_fastapi(world: World, database: str, shape: Shape, say: Say) -> Environment:
+    owner_url = await _fill_peer(world, database, shape, data.argon2_hash(), say)
+    return {"SQLALCHEMY_URL": owner_url.replace("postgresql", "postgresql+asyncpg", 1), **SECRETS}
+
+
+async def _fill_peer(
+    world: World, database: str, shape: Shape, password_hash: str, say: Say
+) -> str:
+    owner_url = await world.create(database)
+    owner = await asyncpg.connect(owner_url)
+    await owner.execute((tools.PEERS / "schema.sql").read_text())
+    await owner.close()
+    await data.fill(owner_url, data.PEERS, shape, password_hash, say)
+    return owner_url
+
+
+async def _prepare_better_auth(world: World, database: str, shape: Shape, say: Say) -> Environment:
+    owner_url = await world.create(database)
+    environment = _postgres(world, database)
+    password_hash = _by_bun({**environment, "PORT": "0"}, "better-auth/prepare.ts")
+    await data.fill(owner_url, data.BETTER_AUTH, shape, password_hash, say)
+    return environment
+
+
+def _postgres(world: World, database: str) -> Environment:
+    """For drivers that read what libpq reads."""
+    where = {"PGHOST": world.socket_folder, "PGDATABASE": database, "PGUSER": "postgres"}
+    return {**where, **SECRETS}
+
+
+def _by_bun(environment: Environment, script: str, *arguments: str) -> str:
+    """What a script of the peers says of the password."""
+    done = subprocess.run(
+        [tools.bun(), str(tools.javascript() / script), PASSWORD, *arguments],
+        env=clean_environment(environment),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def _tenantry_command(port: int, processes: int) -> Sequence[str]:
+    return [str(TENANTRY), "serve", "--port", str(port), "--workers", str(processes)]
+
+
+def _bun_command(peer: str) -> Callable[[int, int], Sequence[str]]:
+    def command(_port: int, processes: int) -> Sequence[str]:
+        server = str(tools.javascript() / peer / "server.ts")
+        if processes == 1:
+            return [tools.bun(), server]
+        return [tools.bun(), str(tools.javascript() / "cluster.ts"), server]
+
+    return command
+
+
+def _uvicorn_command(port: int, processes: int) -> Sequence[str]:
+    where = ["--app-dir", str(tools.PEERS / "fastapi"), "--port", str(port)]
+    how = ["--workers", str(processes), "--log-level", "warning"]
+    return [str(tools.fastapi()), "-m", "uvicorn", "main:app", *where, *how]
+
+
+def _bearer(answer: httpx.Response) -> str:
+    return f"Authorization: Bearer {answer.json()['data']['accessToken']}"
+
+
+def _cookie(answer: httpx.Response) -> str:
+    return "Cookie: " + "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
+
+
+LOGIN = Request("POST", "/api/auth/login")
+CONTENDERS = {
+    "tenantry": Contender(
+        "Tenantry", "tenantry_bench", _prepare_tenantry, _tenantry_command, LOGIN, _bearer
+    ),
+    "hono": Contender("Hono", "hono", _prepare_hono, _bun_command("hono"), LOGIN, _bearer),
+    "fastapi": Contender("FastAPI", "fastapi", _prepare_fastapi, _uvicorn_command, LOGIN, _bearer),
+    "better-auth": Contender(
+        "Better Auth",
+        "better_auth",
+        _prepare_better_auth,
+        _bun_command("better-auth"),
+        Request("POST", "/api/auth/sign-in/email"),
+        _cookie,
+        health="/api/auth/ok",
+    ),
+}
+CONTRACT = ("tenantry", "hono", "fastapi")  # who answers the same requests
+
+
+def enter(
+    world: World, names: Sequence[str], shape: Shape, say: Say, *, suffix: str = ""
+) -> Entrants:
+    """The contenders, each on a database of this shape."""
+
+    async def entrant(contender: Contender) -> Entrant:
+        database = contender.database + suffix
+        environment = await contender.prepare(
+            world, database, shape, lambda what: say(f"{contender.title}: {what}")
+        )
+        return Entrant(contender, database, environment, world.folder)
+
+    async def entrants() -> list[Entrant]:
+        return await asyncio.gather(*(entrant(CONTENDERS[name]) for name in names))
+
+    return dict(zip(names, asyncio.run(entrants()), strict=True))
+
+
+def credentials(number: int) -> dict[str, object]:
+    return {"email": data.admin_of(number), "password": PASSWORD}
+
+
+def signed_in(contender: Contender, server: Server, numbers: Sequence[int]) -> list[httpx.Response]:
+    """The answers to the admins of these organisations, who sign in."""
+    answers = []
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        for number in numbers:
+            answer = client.post(contender.sign_in.path, json=credentials(number))
+            answer.raise_for_status()
+            answers.append(answer)
+            client.cookies.clear()
+    return answers
+
+
+def headers(contender: Contender, server: Server, numbers: Sequence[int]) -> list[str]:
+    """What each of them sends along from then on."""
+    return [contender.kept(answer) for answer in signed_in(contender, server, numbers)]

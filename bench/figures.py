@@ -1,118 +1,91 @@
-"""What bench/realtime.py found: figures with their spread, as tables and as JSON."""
+"""What was found: figures of those who took part, round by round, and the aims for them."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+
+@dataclass(frozen=True)
+class Aim:
+    """A bound for the first one's figure; with `against`, for its ratio to that one's."""
+
+    least: float | None = None
+    most: float | None = None
+    against: str = ""
+
+    def met(self, value: float) -> bool:
+        return (self.least is None or value >= self.least) and (
+            self.most is None or value <= self.most
+        )
+
+    def __str__(self) -> str:
+        bound = f"≥ {self.least:g}" if self.least is not None else f"≤ {self.most:g}"
+        return f"{bound}× {self.against}" if self.against else bound
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Something measured once or in rounds, and the same of what it is compared with.
+    """Something measured once or in rounds, of one or several, the first being Tenantry.
 
-    The two were measured by turns, so a ratio is taken in each round, and of those the median.
+    They were measured by turns, so a ratio is taken in each round, and of those the median.
     """
 
     about: str
     what: str
     unit: str
-    measured: Sequence[Sequence[float]]  # Tenantry's rounds, and, if there is one, the other's
-    against: str = ""  # the other
-    most: float | None = None  # the aim, for the figure itself
-    most_ratio: float | None = None  # the aim, for the ratio
+    rounds: Mapping[str, Sequence[float]]
+    aims: Sequence[Aim] = ()
 
     @property
-    def rounds(self) -> Sequence[float]:
-        return self.measured[0]
+    def first(self) -> str:
+        return next(iter(self.rounds))
 
-    @property
-    def others(self) -> Sequence[float]:
-        return self.measured[1] if len(self.measured) > 1 else ()
+    def median(self, who: str) -> float:
+        return statistics.median(self.rounds[who])
 
-    @property
-    def ratios(self) -> list[float]:
-        return [one / other for one, other in zip(self.rounds, self.others, strict=False)]
+    def ratios(self, other: str) -> list[float]:
+        """The first one's rounds by the other's."""
+        pairs = zip(self.rounds[self.first], self.rounds[other], strict=True)
+        return [one / another for one, another in pairs]
 
-    @property
-    def met(self) -> bool | None:
-        """Whether the aim is met; None where there is none, or nothing to compare with."""
-        if self.most is not None:
-            return statistics.median(self.rounds) <= self.most
-        if self.most_ratio is not None and self.ratios:
-            return statistics.median(self.ratios) <= self.most_ratio
-        return None
+    def ratio(self, other: str) -> float:
+        return statistics.median(self.ratios(other))
+
+    def verdicts(self) -> list[tuple[Aim, float, bool]]:
+        """Each aim, what was found, and whether it is met; none against who did not take part."""
+        found = [
+            (aim, self.ratio(aim.against) if aim.against else self.median(self.first))
+            for aim in self.aims
+            if not aim.against or aim.against in self.rounds
+        ]
+        return [(aim, value, aim.met(value)) for aim, value in found]
 
     def as_json(self) -> dict[str, Any]:
         return {
             "about": self.about,
             "what": self.what,
             "unit": self.unit,
-            "tenantry": _summary(self.rounds),
-            "against": self.against or None,
-            "other": _summary(self.others),
-            "ratio": _summary(self.ratios),
-            "aim": self.most,
-            "ratioAim": self.most_ratio,
-            "met": self.met,
+            "rounds": {who: list(rounds) for who, rounds in self.rounds.items()},
+            "medians": {who: self.median(who) for who in self.rounds},
+            "ratios": {who: self.ratio(who) for who in self.rounds if who != self.first},
+            "aims": [
+                {"aim": str(aim), "found": found, "met": met} for aim, found, met in self.verdicts()
+            ],
         }
 
-    def cells(self) -> list[str]:
-        return [
-            self.what,
-            _shown(self.rounds, self.unit),
-            _shown(self.others, self.unit),
-            _shown(self.ratios, "×"),
-            self._verdict(),
-        ]
 
-    def _verdict(self) -> str:
-        aim = ""
-        if self.most is not None:
-            aim = f"≤ {self.most:g} {self.unit}"
-        elif self.most_ratio is not None:
-            aim = f"≤ {self.most_ratio:g} ×"
-        return {True: f"{aim}\n[green]met[/]", False: f"{aim}\n[red]missed[/]", None: aim}[self.met]
+def geometric_mean(about: str, what: str, figures: Sequence[Figure], aims: Sequence[Aim]) -> Figure:
+    """Of the same contenders' figures, round by round; the ratio of means is the mean of ratios."""
+    rounds = {
+        who: [
+            statistics.geometric_mean(values)
+            for values in zip(*(figure.rounds[who] for figure in figures), strict=True)
+        ]
+        for who in figures[0].rounds
+    }
+    return Figure(about, what, figures[0].unit, rounds, aims)
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
     return statistics.quantiles(values, n=100)[percent - 1]
-
-
-def tables(figures: Sequence[Figure]) -> Iterator[Table]:
-    """A table for what is about the same: medians, and below them the rounds' least and most."""
-    for about, group in groupby(figures, lambda figure: figure.about):
-        together = list(group)
-        made = Table(title=about, title_style="bold", title_justify="left", box=SIMPLE_HEAD)
-        made.add_column(width=24)
-        other = next((figure.against for figure in together if figure.others), "")
-        for heading, width in (("Tenantry", 13), (other, 13), ("ratio" if other else "", 10)):
-            made.add_column(heading, justify="right", width=width)
-        made.add_column("aim", width=9)
-        for figure in together:
-            made.add_row(*figure.cells())
-        yield made
-
-
-def _summary(rounds: Sequence[float]) -> dict[str, Any] | None:
-    if not rounds:
-        return None
-    return {
-        "median": statistics.median(rounds),
-        "least": min(rounds),
-        "most": max(rounds),
-        "rounds": list(rounds),
-    }
-
-
-def _shown(rounds: Sequence[float], unit: str) -> str:
-    """The median, and the spread where there is one."""
-    if not rounds:
-        return ""
-    text = f"{statistics.median(rounds):.2f} {unit}"
-    if len(rounds) > 1:
-        text += f"\n[dim]{min(rounds):.2f}–{max(rounds):.2f}[/]"
-    return text

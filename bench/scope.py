@@ -1,6 +1,6 @@
 """What a tenant's scope costs the server: `enter` and one query, beside the bare driver.
 
-    .venv/bin/python bench/scope.py
+    .venv/bin/python -m bench scope
 
 Starts a PostgreSQL of its own, makes an organisation, and alternates, in seven rounds of 2,000: the
 bare driver on one connection (enter and the query, nothing else), the same with set_config in
@@ -134,7 +134,3 @@ def main() -> None:
         embedded.running(Path(folder)) as url,
     ):
         uvloop.run(run(url))
-
-
-if __name__ == "__main__":
-    main()

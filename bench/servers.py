@@ -1,17 +1,17 @@
-"""The servers that bench/realtime.py measures: `tenantry serve`, and the peer under Bun.
+"""Processes that are measured, each with a log in a folder, and stopped by its id.
 
-Each is a process of its own, with a log in a folder, and is stopped by its id. What a server has
-used is asked of the kernel (Linux): the CPU time of all its threads, and its resident memory.
+What a server has used is asked of the kernel (Linux): the CPU time of all its threads and child
+processes, and its resident memory.
 """
 
 import os
 import re
 import resource
-import shutil
 import signal
+import socket
 import subprocess
-import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,12 +20,10 @@ from typing import TypeAlias
 
 from tenantry.settings import variables
 
-BUN = "bun@^1.3"  # the one place that says which
-PEER = Path(__file__).parent / "peers" / "broadcast.js"
-TENANTRY = Path(sys.executable).with_name("tenantry")
 Processors: TypeAlias = frozenset[int] | None  # None: any
 FIRST: Processors = frozenset([min(os.sched_getaffinity(0))])
 LAST: Processors = frozenset([max(os.sched_getaffinity(0))])
+TICK = 1 / os.sysconf("SC_CLK_TCK")
 PATIENCE = 60.0  # seconds that a server may take to start, and to stop
 
 
@@ -37,31 +35,67 @@ class ServerError(Exception):
 class Server:
     pid: int
     url: str
+    started_in: float = 0.0  # seconds until it answered
 
     @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
     def cpu(self) -> float:
-        """Microseconds of CPU that the process has used, in all threads, ended ones included.
-
-        Its clock, as of clock_getcpuclockid(3): exact, where /proc/<pid>/stat counts ticks.
-        """
-        return time.clock_gettime((~self.pid << 3) | 2) * 1e6
+        return cpu(self.pid)
 
     def memory(self) -> int:
-        """Bytes that are resident."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert found
-        return int(found[1]) * 1024
+        return memory(self.pid)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    try:
+        children = [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    except FileNotFoundError:  # it has ended
+        return []
+    return [pid, *(descendant for child in children for descendant in family(child))]
+
+
+def cpu(pid: int) -> float:
+    """Microseconds of CPU that a process and its descendants have used, in all threads.
+
+    By their clocks, as of clock_getcpuclockid(3): exact, where /proc/<pid>/stat counts ticks, from
+    which only those come that have ended.
+    """
+    used = 0.0
+    for member in family(pid):
+        try:
+            used += time.clock_gettime((~member << 3) | 2) * 1e6
+            after_name = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        used += (int(after_name[13]) + int(after_name[14])) * TICK * 1e6
+    return used
+
+
+def memory(pid: int) -> int:
+    """Bytes that are resident, of a process and its descendants."""
+    statuses = [Path(f"/proc/{member}/status").read_text() for member in family(pid)]
+    return sum(1024 * int(kib) for text in statuses for kib in re.findall(r"VmRSS:\s+(\d+)", text))
 
 
 def clean_environment(changes: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with these settings of Tenantry and no others."""
+    """This process's environment with these variables, and no settings of Tenantry beside them."""
     ours = {field.metadata["name"] for field in variables()}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return {**kept, "PYTHONUNBUFFERED": "1", **changes}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 @contextmanager
@@ -80,52 +114,46 @@ def started_on(processors: Processors) -> Iterator[None]:
 
 
 @contextmanager
-def tenantry(settings: Mapping[str, str], folder: Path, processors: Processors) -> Iterator[Server]:
-    """`tenantry serve`, from the environment that this runs in."""
-    command = [str(TENANTRY), "serve", "--port", "0"]
-    with _running(command, clean_environment(settings), folder, processors) as server:
-        yield server
-
-
-@contextmanager
-def peer(bun: Path, folder: Path, processors: Processors) -> Iterator[Server]:
-    with _running([str(bun), str(PEER)], clean_environment({}), folder, processors) as server:
-        yield server
-
-
-@contextmanager
-def _running(
+def running(
     command: Sequence[str],
     environment: Mapping[str, str],
     folder: Path,
-    processors: Processors,
+    *,
+    port: int,
+    health: str = "/health",
+    processors: Processors = None,
 ) -> Iterator[Server]:
-    """A command that says where it serves. Ctrl-C is for us to pass on, hence its own session."""
-    log = folder / f"{Path(command[0]).name}-{time.monotonic_ns()}.log"
+    """A command that serves on a port. Ctrl-C is for us to pass on, hence its own session."""
+    log = folder / f"{Path(command[0]).name}-{port}.log"
     with log.open("w") as output, started_on(processors):
+        start = time.monotonic()
         process = subprocess.Popen(
             command,
-            env=environment,
+            env=clean_environment(environment),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    url = f"http://127.0.0.1:{port}"
     try:
-        yield Server(process.pid, _address(process, log))
+        _until_answering(process, url + health, log)
+        yield Server(process.pid, url, time.monotonic() - start)
         if process.poll() is not None:
             raise ServerError(f"{command[0]} ended by itself:\n{_tail(log)}")
     finally:
         _stop(process)
 
 
-def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
+def _until_answering(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"Serving on (http://\S+)", log.read_text()):
-            return found[1]
-        time.sleep(0.02)
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.005)
     raise ServerError(f"{process.args!r} does not serve:\n{_tail(log)}")
 
 
@@ -140,38 +168,6 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text().splitlines()[-20:])
-
-
-def installed_bun() -> Path:
-    """Bun's program, from npm if it is not there yet; kept in this Python's environment.
-
-    Raises:
-        ServerError: it cannot be had.
-    """
-    cache = Path(sys.prefix) / "bench-peers"
-    program = cache / "node_modules" / ".bin" / "bun"
-    kept = cache / "installed"  # says which range the program was installed for
-    if program.exists() and kept.exists() and kept.read_text() == BUN:
-        return program
-    npm = shutil.which("npm")
-    if npm is None:
-        raise ServerError("npm is not installed, and Bun is installed with it")
-    cache.mkdir(exist_ok=True)
-    options = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--silent"]
-    done = subprocess.run(
-        [npm, "install", *options, "--prefix", str(cache), BUN],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    if done.returncode or not program.exists():
-        raise ServerError(
-            f"npm did not install {BUN}: {done.stderr.strip() or done.stdout.strip()}"
-        )
-    kept.write_text(BUN)
-    return program
 
 
 def raise_file_limit(needed: int) -> None:

@@ -1,4 +1,4 @@
-"""bench/load.py as bench/realtime.py holds it: a process full of clients, and what to tell it."""
+"""load.py as the study holds it: a process full of clients, and what to tell it."""
 
 import asyncio
 import sys
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from servers import Processors, started_on
+
+from bench.servers import Processors, started_on
 
 PROGRAM = Path(__file__).with_name("load.py")
 LONGEST_LINE = 2**25

@@ -1,12 +1,12 @@
 """What real time costs: the server's CPU a delivery, its memory a connection, and its latency.
 
-    .venv/bin/python bench/realtime.py [--quick] [--json FILE]
+    .venv/bin/python -m bench realtime [--quick]
 
 Starts a PostgreSQL of its own, set as `tenantry serve` sets it, and on the same machine, by turns,
 `tenantry serve` and the peer: a Bun server that only sends to its sockets in a loop
-(bench/peers). The clients are other processes (bench/load.py), which count every message of every
+(bench/peers). The clients are other processes (load.py), which count every message of every
 socket: one too few, too many or out of order ends the benchmark. Events are written to the
-database by this process (bench/tenants.py). All of it is on the loopback.
+database by this process (tenants.py). All of it is on the loopback.
 
 CPU is of all threads of the server's process, the kernel's share included, from the first event's
 writing until the last client has the last message. Servers have one processor and clients another.
@@ -25,42 +25,34 @@ that queues them behind each other's flush (see tenants.writing), and the aim co
 rate was kept.
 """
 
-import argparse
 import asyncio
-import json
-import os
-import platform
 import secrets
-import signal
-import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import uvloop
-from contenders import ANYWHERE, Contender, Stage, sending
-from crowds import CrowdError
-from figures import Figure, percentile, tables
-from rich.console import Console
-from servers import ServerError, installed_bun, raise_file_limit
-from tenants import Paced, Writers, seed, writing
 
+from bench import tools
+from bench.contenders import UNLIMITED
+from bench.figures import Aim, Figure, percentile
+from bench.progress import console
+from bench.realtime.sides import ANYWHERE, Side, Stage, sending
+from bench.realtime.tenants import Paced, Writers, seed, writing
+from bench.servers import raise_file_limit
+from bench.tools import ToolError
 from tenantry.db import embedded, schema
-from tenantry.db.branches import SchemaError
 
+OURS = "Tenantry"
 PEER = "Bun, a loop"
 BURST = 10  # events
 FAST, SLOW = "commits not flushed", "commits flushed to disk"
 PAUSE = 0.025  # seconds between the events of an idle server
 KIB = 1024
-
-console = Console()
 
 
 @dataclass(frozen=True)
@@ -102,7 +94,12 @@ async def by_turns(rounds: int, *measures: Callable[[], Awaitable[float]]) -> li
     return found
 
 
-async def nothing_more(contenders: list[Contender]) -> None:
+def beside(other: str, measured: Sequence[Sequence[float]]) -> dict[str, Sequence[float]]:
+    """Our rounds, and, where there are any, the other's."""
+    return dict(zip((OURS, other), measured, strict=False))
+
+
+async def nothing_more(contenders: list[Side]) -> None:
     """See that no client gets a message that it should not."""
     await asyncio.sleep(0.2)
     for contender in contenders:
@@ -128,8 +125,12 @@ async def fan_out(stage: Stage, scale: Scale, organisation: UUID) -> tuple[list[
         await nothing_more(contenders)
     about = f"CPU a delivery: {scale.clients:,} clients of one organisation"
     return [
-        Figure(about, "one event at a time", "µs", one, PEER, most_ratio=1.1),
-        Figure(about, f"{BURST} events at once", "µs", ten, PEER, most_ratio=0.4),
+        Figure(
+            about, "one event at a time", "µs", beside(PEER, one), [Aim(most=1.1, against=PEER)]
+        ),
+        Figure(
+            about, f"{BURST} events at once", "µs", beside(PEER, ten), [Aim(most=0.4, against=PEER)]
+        ),
     ], text
 
 
@@ -151,19 +152,30 @@ async def many(
     way = f"{scale.organisations:,} organisations × {shared}"
     all_in_one = f"1 × {scale.connections:,}"
     memory = f"Memory a connection: {scale.connections:,} connections of one process"
+    aim = [Aim(most=1.5, against=all_in_one)]
     cost = f"CPU a delivery: {scale.connections:,} connections of one process"
     return [
-        Figure(memory, "of one organisation", "KiB", [taken[0], *taken[2:]], PEER, most=8),
-        Figure(memory, way, "KiB", [taken[1], *taken[2:]], PEER, most=8),
-        Figure(cost, f"{way}, {FAST}", "µs", [apart, whole], all_in_one, most_ratio=1.5),
-        Figure(cost, f"{way}, {SLOW}", "µs", [slow, whole], all_in_one, most_ratio=1.5),
-        Figure(f"{cost}, all of one organisation", all_in_one, "µs", [whole, *peers], PEER),
+        Figure(
+            memory,
+            "of one organisation",
+            "KiB",
+            beside(PEER, [taken[0], *taken[2:]]),
+            [Aim(most=8)],
+        ),
+        Figure(memory, way, "KiB", beside(PEER, [taken[1], *taken[2:]]), [Aim(most=8)]),
+        Figure(cost, f"{way}, {FAST}", "µs", beside(all_in_one, [apart, whole]), aim),
+        Figure(cost, f"{way}, {SLOW}", "µs", beside(all_in_one, [slow, whole]), aim),
+        Figure(f"{cost}, all of one organisation", all_in_one, "µs", beside(PEER, [whole, *peers])),
     ]
 
 
 async def latency(stage: Stage, scale: Scale, organisations: Sequence[UUID]) -> list[Figure]:
     """How long an event takes from its writer to its readers."""
     about = "Latency: from before the commit to the socket"
+
+    def one(what: str, value: float, *aims: Aim) -> Figure:
+        return Figure(about, what, "ms", {OURS: [value]}, aims)
+
     async with stage.tenantry(organisations, 2, reads="times", places=ANYWHERE) as server:
         await server.connect()
         await under_load(server, stage.writers, organisations, scale.rate, 1)  # to be warm
@@ -174,9 +186,9 @@ async def latency(stage: Stage, scale: Scale, organisations: Sequence[UUID]) -> 
         await server.crowd.receive(1)
         idle = await server.crowd.latencies()
         figures = [
-            Figure(about, "idle: median", "ms", [[percentile(idle, 50)]], most=5),
-            Figure(about, "idle: p99", "ms", [[percentile(idle, 99)]]),
-            Figure(about, "the commits alone: median", "ms", [[percentile(commits, 50)]]),
+            one("idle: median", percentile(idle, 50), Aim(most=5)),
+            one("idle: p99", percentile(idle, 99)),
+            one("the commits alone: median", percentile(commits, 50)),
         ]
         for writers, how in ((stage.writers, FAST), (stage.to_disk, SLOW)):
             paced, busy = await under_load(
@@ -184,18 +196,18 @@ async def latency(stage: Stage, scale: Scale, organisations: Sequence[UUID]) -> 
             )
             load = f"{paced.rate:,.0f} events/s, {how}"
             # A disk that is too slow for the rate says nothing about the server.
-            most = 50 if paced.rate > 0.98 * scale.rate else None
+            aims = [Aim(most=50)] if paced.rate > 0.98 * scale.rate else []
             figures += [
-                Figure(about, f"{load}: median", "ms", [[percentile(busy, 50)]]),
-                Figure(about, f"{load}: p99", "ms", [[percentile(busy, 99)]], most=most),
-                Figure(about, "the commits alone: p99", "ms", [[percentile(paced.commits, 99)]]),
+                one(f"{load}: median", percentile(busy, 50)),
+                one(f"{load}: p99", percentile(busy, 99), *aims),
+                one("the commits alone: p99", percentile(paced.commits, 99)),
             ]
         await nothing_more([server])
     return figures
 
 
 async def under_load(
-    server: Contender, writers: Writers, organisations: Sequence[UUID], rate: int, seconds: float
+    server: Side, writers: Writers, organisations: Sequence[UUID], rate: int, seconds: float
 ) -> tuple[Paced, list[float]]:
     """Events at a rate: how they were written, and the latency of each at each client."""
     paced = await writers.write_at(rate, seconds, organisations)
@@ -205,20 +217,18 @@ async def under_load(
 
 def settings(database_url: str, folder: Path, connections: int) -> dict[str, str]:
     """A server's, with room for all connections."""
+    assert connections <= int(UNLIMITED["CONNECTIONS_PER_USER"])
     return {
         "DATABASE_URL": database_url,
         "TENANTRY_DATA": str(folder),
         "JWT_ACCESS_SECRET": secrets.token_urlsafe(48),
         "JWT_REFRESH_SECRET": secrets.token_urlsafe(48),
         "JWT_ACCESS_EXPIRES_IN": "1h",
-        "RATE_LIMIT_GLOBAL": "off",
-        "RATE_LIMIT_AUTH": "off",
-        "CONNECTIONS_PER_USER": str(connections),
-        "CONNECTIONS_PER_ORGANISATION": str(connections),
+        **UNLIMITED,
     }
 
 
-async def measure(owner_url: str, folder: Path, scale: Scale, bun: Path | None) -> list[Figure]:
+async def measure(owner_url: str, folder: Path, scale: Scale, bun: str | None) -> list[Figure]:
     url = (await schema.prepare(owner_url, secret=secrets.token_hex(), say=console.print)).runtime
     organisations = await seed(owner_url, 1 + max(scale.organisations, scale.busy))
     async with (
@@ -235,11 +245,11 @@ async def measure(owner_url: str, folder: Path, scale: Scale, bun: Path | None) 
     return figures
 
 
-def the_peer() -> Path | None:
+def the_peer() -> str | None:
     """Bun, or a word that it is left out."""
     try:
-        return installed_bun()
-    except ServerError as error:
+        return tools.bun()
+    except ToolError as error:
         console.print(
             f"[yellow]The peer is left out, and with it what is compared to it:[/] {error}."
         )
@@ -254,45 +264,3 @@ def run(scale: Scale) -> list[Figure]:
         embedded.running(Path(name)) as owner_url,
     ):
         return uvloop.run(measure(owner_url, Path(name), scale, bun))
-
-
-def report(figures: Sequence[Figure], seconds: float) -> dict[str, Any]:
-    return {
-        "figures": [figure.as_json() for figure in figures],
-        "seconds": round(seconds),
-        "machine": {"system": platform.platform(), "cpus": os.cpu_count()},
-        "python": platform.python_version(),
-    }
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and connections")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    return parser.parse_args()
-
-
-def main() -> int:
-    chosen = arguments()
-    # What ends this by a signal ends it as Ctrl-C does: with the servers stopped.
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, lambda *_: signal.raise_signal(signal.SIGINT))
-    start = time.monotonic()
-    try:
-        figures = run(QUICK if chosen.quick else FULL)
-    except KeyboardInterrupt:
-        console.print("Stopped.")
-        return 130
-    except (ServerError, CrowdError, embedded.EmbeddedError, SchemaError) as error:
-        console.print(f"[red]{error}[/]")
-        return 1
-    console.print("\nMedians, and below them the least and the most of the rounds", style="dim")
-    for table in tables(figures):
-        console.print(table)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(report(figures, time.monotonic() - start), indent=2))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

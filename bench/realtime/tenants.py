@@ -1,4 +1,4 @@
-"""The organisations of bench/realtime.py, and what happens in them.
+"""The organisations of the study of real time, and what happens in them.
 
 Events are written straight to the database, as the API would otherwise be measured too: with the
 server's own statement, `tenantry.feed.RECORD`, in a function of the database, so that entering the

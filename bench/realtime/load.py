@@ -1,4 +1,4 @@
-"""The clients of bench/realtime.py: many WebSockets on one event loop, in a process of its own.
+"""The clients of the study of real time: many WebSockets on one event loop, in their own process.
 
 It is told what to do by lines of JSON on its input and answers each with one on its output:
 
