@@ -29,18 +29,20 @@ SECONDS = 10  # that are sampled
 RATE = 200  # samples a second
 ROUNDS = 3
 
-# The innermost frame that is of one of these says of which part a sample is.
-ASKING = "PostgreSQL asked for the read"
+# The innermost frame that is of one of these says of which part a sample is. What the kernel does
+# for a system call is in the part that makes it.
+REST = "event loop and C callbacks"
 PARTS = {
-    ASKING: r"asyncpg|tenantry/db/",
-    "token and guard": r"tenantry/tenancy/|joserfc",
-    "handler and its answer": r"tenantry/(users|organisations|activities|auth|feed|reply)|msgspec",
-    "edge: limits, headers, log": r"tenantry/(edge|ratelimit|logs|asgi|errors)|structlog",
+    "asking PostgreSQL": r"asyncpg|tenantry/db/",
+    "token, guard, reading": r"tenantry/(tenancy|direct)|joserfc",
+    "handler and its JSON": r"tenantry/(users|organisations|activities|auth|feed|reply)|msgspec",
+    "request id, limits, headers": r"tenantry/(edge|ratelimit|asgi|errors)|/limits/",
+    "the log's line": r"tenantry/logs|structlog",
     "Litestar": r"litestar|tenantry/(app|routing)",
+    REST: r"asyncio/runners",
+    "writing the answer": r"_Answer\.write",
     "uvicorn": r"uvicorn|httptools|tenantry/protocols",
 }
-ENTERING = "PostgreSQL asked to enter"  # asked by a guard
-REST = "event loop and C callbacks"
 
 
 def run(path: str, step: Step) -> tuple[list[Figure], dict[str, float]]:
@@ -80,7 +82,7 @@ def _sampled(cluster: World, caller: Caller, read: Read, step: Step) -> dict[str
 
 def shares(stacks: Iterable[str]) -> dict[str, float]:
     """The part of each in all samples, from lines of "frame;frame;… count"."""
-    found: Counter[str] = Counter(dict.fromkeys([ENTERING, *PARTS, REST], 0))
+    found: Counter[str] = Counter(dict.fromkeys(PARTS, 0))
     for line in stacks:
         stack, _, count = line.rpartition(" ")
         found[_part(stack.split(";"))] += int(count)
@@ -92,8 +94,7 @@ def _part(frames: Sequence[str]) -> str:
     for frame in reversed(frames):
         for part, pattern in PARTS.items():
             if re.search(pattern, frame):
-                by_guard = any("tenancy/guards" in outer for outer in frames)
-                return ENTERING if part == ASKING and by_guard else part
+                return part
     return REST
 
 

@@ -138,9 +138,10 @@ def measure(
     loads: dict[Read, dict[str, list[Load]]] = {}
     for turn in range(rounds + 1):  # the first is to be warm
         for read in READS:
-            for caller in everybody:
-                if not caller.requests(read):
-                    continue
+            able = [caller for caller in everybody if caller.requests(read)]
+            if not read.aimed and len(able) < 2:
+                continue  # it is there for the comparison only
+            for caller in able:
                 step(f"{about}: {read.what}, {caller.title}, round {turn} of {rounds}")
                 found = caller.load(read, world)
                 if turn:

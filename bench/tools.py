@@ -4,6 +4,7 @@ All of it comes from package registries by their ordinary clients and is kept in
 lock of npm's is committed, as it would record download addresses: package.json pins exactly.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -22,17 +23,12 @@ class ToolError(Exception):
 
 @cache
 def wrk() -> str:
-    if shutil.which("wrk") is None:
-        _installed_by_apt("wrk")
-    return _found("wrk", "apt-get install wrk")
-
-
-def _installed_by_apt(package: str) -> None:
     apt = shutil.which("apt-get")
-    if apt is not None:
-        print(f"Installing {package} …")
+    if shutil.which("wrk") is None and apt and os.geteuid() == 0:
+        print("Installing wrk …")
         _run([apt, "update", "-qq"])
-        _run([apt, "install", "-y", "-qq", package])
+        _run([apt, "install", "-y", "-qq", "wrk"])
+    return _found("wrk", "install it, as with apt-get install wrk")
 
 
 def _found(program: str, advice: str) -> str:

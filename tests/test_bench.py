@@ -105,11 +105,11 @@ def test_a_sample_belongs_to_the_innermost_part() -> None:
         [
             "run (uvicorn/server.py:1);list (tenantry/users/members.py:9) 3",
             "run (uvicorn/server.py:1);list (tenantry/users/members.py:9);fetch (asyncpg/x.py:5) 6",
-            "select (selectors.py:1) 1",
+            "run (uvicorn/server.py:1);Runner.run (asyncio/runners.py:118) 1",
         ]
     )
-    assert shares["handler and its answer"] == pytest.approx(0.3)
-    assert shares[profile.ASKING] == pytest.approx(0.6)
+    assert shares["handler and its JSON"] == pytest.approx(0.3)
+    assert shares["asking PostgreSQL"] == pytest.approx(0.6)
     assert shares[profile.REST] == pytest.approx(0.1)
 
 
