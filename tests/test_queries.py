@@ -44,9 +44,11 @@ class TestRoundTrips:
         sent: list[list[str]] = []
         read = Reader.read
 
-        async def listening(reader: Reader, *statements: Statement) -> list[Row | None]:
+        async def listening(
+            reader: Reader, organisation: UUID, *statements: Statement
+        ) -> list[Row | None]:
             sent.append([sql for sql, _ in statements])
-            return await read(reader, *statements)
+            return await read(reader, organisation, *statements)
 
         monkeypatch.setattr(Reader, "read", listening)
         return sent

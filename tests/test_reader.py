@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from tenantry.db.pool import Pool
-from tenantry.db.reader import CONNECTIONS, Reader
+from tenantry.db.reader import CONNECTIONS, CONNECTIONS_OF_ONE, Reader, Statement
 from tenantry.testing import eventually
 from tenantry.testing.servers import Db
 
@@ -31,13 +32,14 @@ async def reader(pool: Pool) -> AsyncIterator[Reader]:
 
 
 async def value(reader: Reader, sql: str, *arguments: object) -> bytes | None:
-    (row,) = await reader.read((sql, arguments))
+    (row,) = await reader.read(uuid4(), (sql, arguments))
     assert row is not None
     return row[0]
 
 
 async def test_gives_the_first_row_of_each_statement_as_text(reader: Reader) -> None:
     assert await reader.read(
+        uuid4(),
         ("SELECT $1::text, $2::int, NULL", ["naïve", 3]),
         ("SELECT 1 WHERE false", []),
         ("SELECT generate_series(7, 9)", []),
@@ -50,17 +52,36 @@ async def test_keeps_reads_apart_that_share_a_connection(reader: Reader) -> None
     """Each sees what it set itself, however many are under way."""
 
     async def one(name: str) -> None:
-        assert await reader.read((SETTING, [name]), (SET, [])) == [(name.encode(),)] * 2
+        assert await reader.read(uuid4(), (SETTING, [name]), (SET, [])) == [(name.encode(),)] * 2
 
     await asyncio.gather(*[one(f"organisation {number}") for number in range(500)])
 
 
-async def test_opens_a_few_connections_and_no_more(reader: Reader) -> None:
+async def all_opened(reader: Reader) -> set[bytes | None]:
+    """The ids of its connections, once it has as many as it takes."""
     rounds = [
         await asyncio.gather(*[value(reader, PID) for _ in range(50)])
         for _ in range(2 * CONNECTIONS)
     ]
-    assert len({pid for pids in rounds for pid in pids}) == CONNECTIONS
+    return {pid for pids in rounds for pid in pids}
+
+
+async def test_opens_a_few_connections_and_no_more(reader: Reader) -> None:
+    assert len(await all_opened(reader)) == CONNECTIONS
+
+
+async def test_keeps_one_organisation_to_half_of_them(reader: Reader) -> None:
+    """However many it reads at once, the others' do not stand behind them."""
+    flooding = uuid4()
+    slow: Statement = ("SELECT pg_backend_pid(), pg_sleep(0.05)", [])
+    await all_opened(reader)
+    flood = [asyncio.create_task(reader.read(flooding, slow)) for _ in range(8 * CONNECTIONS)]
+    neighbour = await asyncio.gather(*[value(reader, PID) for _ in range(CONNECTIONS)])
+    assert not any(task.done() for task in flood[CONNECTIONS:])
+    rows = [row for (row,) in await asyncio.gather(*flood) if row]
+    pids = {row[0] for row in rows}
+    assert len(pids) == CONNECTIONS_OF_ONE
+    assert not pids.intersection(neighbour)
 
 
 async def test_carries_an_answer_of_any_size(reader: Reader) -> None:
@@ -74,7 +95,7 @@ class TestFault:
     async def test_of_a_statement_keeps_those_after_it_from_running(self, reader: Reader) -> None:
         await value(reader, "SELECT set_config('tenantry.organisation_id', '', false)")
         with pytest.raises(asyncpg.DivisionByZeroError, match="division by zero"):
-            await reader.read(("SELECT 1 / $1::int", [0]), (SETTING, ["never"]))
+            await reader.read(uuid4(), ("SELECT 1 / $1::int", [0]), (SETTING, ["never"]))
         settings = await asyncio.gather(*[value(reader, SET) for _ in range(20)])
         assert b"never" not in settings
 
@@ -90,7 +111,7 @@ class TestFault:
     async def test_of_a_statement_retires_its_connection(self, reader: Reader) -> None:
         before = await value(reader, PID)
         with pytest.raises(asyncpg.UndefinedTableError):
-            await reader.read(("SELECT FROM no_such_table", []))
+            await reader.read(uuid4(), ("SELECT FROM no_such_table", []))
         assert await value(reader, PID) != before
 
     async def test_of_the_connection_fails_what_waits_and_the_next_opens_another(

@@ -132,7 +132,9 @@ class Database:
         """
         await self._reads.take(who.organisation)
         try:
-            entered, row = await self._reader.read((ENTER_TO_READ, who), statement)
+            entered, row = await self._reader.read(
+                who.organisation, (ENTER_TO_READ, who), statement
+            )
         finally:
             self._reads.give(who.organisation)
         return entered, row

@@ -5,23 +5,26 @@ of another `read` runs between them. So a read that begins with `enter` sees the
 it entered, or nothing.
 Does not promise a connection of its own: reads share a few, and each is sent without waiting for
 the answers to those before (pipelining, PostgreSQL's documentation, 55.2.4). A statement here must
-be quick, and may change nothing but what it establishes for itself.
+be quick, and may change nothing but what it establishes for itself. One organisation's reads keep
+to half of the connections, so that the others' do not stand behind a flood of them.
 
 The driver opens and authenticates the connections; it has no pipelining, so what goes over them
 then is ours. A read costs this process a third of what it costs through the driver.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from struct import Struct
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import asyncpg
 
 from tenantry.db.pool import COMMAND_TIMEOUT, Connection, Pool
 
 CONNECTIONS = 4
+CONNECTIONS_OF_ONE = CONNECTIONS // 2
 
 Statement: TypeAlias = tuple[str, Sequence[object]]  # and its arguments, as PostgreSQL writes them
 Row: TypeAlias = tuple[bytes | None, ...]  # its columns, as PostgreSQL writes them
@@ -45,25 +48,27 @@ class Reader:
         self._lines: list[_Line] = []
         self._opening: asyncio.Task[None] | None = None
 
-    async def read(self, *statements: Statement) -> list[Row | None]:
+    async def read(self, organisation: UUID, *statements: Statement) -> list[Row | None]:
         """The first row of each statement; None where it has none.
+
+        The organisation is whose read it is; the statements enter it themselves.
 
         Raises:
             OSError, asyncpg.PostgresError: as from the driver.
         """
-        line = self._quietest()
-        if line is None or (line.waiting and len(self._lines) < CONNECTIONS):
+        mine = [line for line in self._lines if organisation in line.asking]
+        line = _quietest(self._lines if len(mine) < CONNECTIONS_OF_ONE else mine)
+        if line is None or (
+            line.waiting and len(mine) < CONNECTIONS_OF_ONE and len(self._lines) < CONNECTIONS
+        ):
             line = await self._another(line)
-        return await line.ask(statements)
+        return await line.ask(organisation, statements)
 
     async def close(self) -> None:
         if self._opening:
             await asyncio.wait([self._opening])
         for line in self._lines:
             line.end()
-
-    def _quietest(self) -> "_Line | None":
-        return min(self._lines, key=lambda line: len(line.waiting), default=None)
 
     async def _another(self, busy: "_Line | None") -> "_Line":
         """One more; of those who want one at once, one opens it. Failing that, the busy one."""
@@ -74,7 +79,7 @@ class Reader:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             if busy is None or busy not in self._lines:
                 raise
-        line = self._quietest()
+        line = _quietest(self._lines)
         if line is None:
             raise ConnectionResetError("the database closed the connection")
         return line
@@ -83,12 +88,17 @@ class Reader:
         self._lines.append(_Line(await self._pool.connect(), self._lines))
 
 
+def _quietest(lines: "list[_Line]") -> "_Line | None":
+    return min(lines, key=lambda line: len(line.waiting), default=None)
+
+
 class _Read:
     """One that waits for its answer."""
 
-    __slots__ = ("answer", "row", "rows")
+    __slots__ = ("answer", "organisation", "row", "rows")
 
-    def __init__(self, answer: "asyncio.Future[list[Row | None]]") -> None:
+    def __init__(self, organisation: UUID, answer: "asyncio.Future[list[Row | None]]") -> None:
+        self.organisation = organisation
         self.answer = answer
         self.row: Row | None = None
         self.rows: list[Row | None] = []
@@ -113,13 +123,16 @@ class _Line(asyncio.Protocol):
         self._unsent = bytearray()
         self._received = bytearray()
         self.waiting: deque[_Read] = deque()
+        self.asking: Counter[UUID] = Counter()  # whose they are
         self._loop = asyncio.get_running_loop()
         # Between statements the driver's protocol has nothing to say, so ours takes its place.
         self._transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001
         self._transport.set_protocol(self)
         self._watch(None)
 
-    def ask(self, statements: Sequence[Statement]) -> "asyncio.Future[list[Row | None]]":
+    def ask(
+        self, organisation: UUID, statements: Sequence[Statement]
+    ) -> "asyncio.Future[list[Row | None]]":
         """Send them, together with what else is asked in this turn of the loop."""
         message = self._unsent
         if not message:
@@ -132,8 +145,9 @@ class _Line(asyncio.Protocol):
             message += _message(b"B", b"\0" + name + _bound(arguments))
             message += _EXECUTE
         message += _SYNC
-        read = _Read(self._loop.create_future())
+        read = _Read(organisation, self._loop.create_future())
         self.waiting.append(read)
+        self.asking[organisation] += 1
         return read.answer
 
     def _send(self) -> None:
@@ -175,7 +189,11 @@ class _Line(asyncio.Protocol):
             read.rows.append(read.row)
             read.row = None
         elif kind == b"Z":  # ReadyForQuery: a read is done
-            self.waiting.popleft().finish()
+            read = self.waiting.popleft()
+            read.finish()
+            self.asking[read.organisation] -= 1
+            if not self.asking[read.organisation]:
+                del self.asking[read.organisation]
             if self not in self._lines and not self.waiting:
                 self.end()
         elif kind == b"E":  # ErrorResponse
