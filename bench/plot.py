@@ -41,5 +41,5 @@ def draw(figures: Sequence[Figure], path: Path) -> bool:
         panel.set_title(f"{figure.about}\n{figure.what}, {figure.unit}", fontsize=9, loc="left")
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
-    sheet.savefig(path, dpi=110)
+    sheet.savefig(path, dpi=80)
     return True
