@@ -37,6 +37,13 @@ class TestGlobal:
         assert 0 < int(answer.headers["retry-after"]) <= 60
         assert answer.headers["ratelimit-remaining"] == "0"
 
+    async def test_does_not_count_what_the_console_is_made_of(self, serve: Serve) -> None:
+        """Or a page of fifty modules could be loaded twice a minute."""
+        api = await serve(rate_limit_global=parse("1/minute"))
+        for path in ("/console", "/console/members", "/console/files/main.js") * 2:
+            assert (await api.get(path)).status_code == 200
+        assert (await api.get("/health")).headers["ratelimit-remaining"] == "0"
+
     async def test_counts_the_socket_handshake(self, serve: Serve) -> None:
         api = await serve(rate_limit_global=parse("3/minute"))
         account = await api.register()

@@ -1,6 +1,7 @@
 """Rate limits: how many requests one client may make, over all and under /api/auth.
 
-What only reads there (who is signed in) is no attempt at anything, and counts over all only.
+What only reads there (who is signed in) is no attempt at anything, and counts over all only. The
+console's own files do not count: a page is made of some fifty.
 
 A client is an address; an IPv6 one counts by its /64, which is what one subscriber is given.
 Counts are the process's own, or shared by all processes and nodes through Redis. If Redis goes
@@ -22,6 +23,7 @@ from tenantry.settings import Settings
 log = structlog.get_logger()
 
 
+CONSOLE = "/console"
 REDIS_TIMEOUT = 0.25  # seconds that Redis may hold a request up
 REDIS_PAUSE = 1.0  # seconds until a Redis that is away is asked again
 
@@ -71,6 +73,8 @@ class RateLimiter:
 
     async def check(self, method: str, path: str, address: str) -> Verdict | None:
         """Count one request; None where no limit applies to it."""
+        if path.startswith(CONSOLE):
+            return None
         client = client_key(address)
         verdict = None
         if self._auth and method != "GET" and is_auth(path):
