@@ -133,3 +133,15 @@ async def test_takes_the_runtime_logins_password_and_no_other(own_cluster: str) 
                 await (await asyncpg.connect(wrong_url)).close()
     await (await asyncpg.connect(runtime_url)).close()
     await superuser.close()
+
+
+async def test_runs_nothing_that_lies_in_the_folder_it_is_started_in(
+    own_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("asyncpg", "alembic", "tenantry"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('this is not a library')")
+    monkeypatch.chdir(tmp_path)
+    superuser = await asyncpg.connect(own_cluster)
+    await superuser.execute("CREATE DATABASE elsewhere")
+    await superuser.close()
+    await schema.migrate(of_database(own_cluster, "elsewhere"))

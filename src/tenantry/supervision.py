@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 RUNTIME_URL = "RUNTIME_DATABASE_URL"
-WORKER = [sys.executable, "-m", "tenantry.worker"]
+WORKER = [sys.executable, "-P", "-m", "tenantry.worker"]
 # The worker derives links' tokens, and signs in nobody; and it reaches tenants' tables only where
 # there are jobs that need it.
 NOT_THE_WORKERS = {"JWT_ACCESS_SECRET", RUNTIME_URL}

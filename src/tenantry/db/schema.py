@@ -178,6 +178,7 @@ async def migrate(owner_url: str, features: Folders = NO_FEATURES, *, sql: bool 
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",  # whatever lies in the folder that it is started in is none of ours
         "-m",
         "tenantry.db.migrate",
         *(["--sql"] if sql else []),
