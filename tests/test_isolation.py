@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from tenantry.db.database import Database
 from tenantry.testing import Api, Installation, assert_isolated, ok
 from tenantry.testing.attack.populated import fill, nothing
 from tenantry.testing.servers import Db
@@ -138,3 +139,23 @@ class TestEnter:
         assert {answer.status_code for answer in refusals} == {404}
         assert ok(await other.get("/api/organisations"))["id"] == other.organisation["id"]
         assert ok(await one.get("/api/organisations"))["id"] == one.organisation["id"]
+
+
+async def test_the_systems_scope_sees_nothing_on_a_connection_that_a_tenant_had(
+    fresh: Api, owner: Db, runtime_url: str
+) -> None:
+    admin = await fresh.register()
+    session = await owner.fetchval("SELECT id FROM sessions WHERE user_id = $1", UUID(admin.id))
+    organisation = UUID(admin.organisation["id"])
+    database = Database(runtime_url)
+    for _ in range(2):
+        entered = await database.enter(UUID(admin.id), session, organisation)
+        assert entered is not None
+        tenants = await entered[0].fetchval("SELECT pg_backend_pid()")
+        database.release(entered[0])
+        for _ in range(2):
+            async with database.system() as connection:
+                assert await connection.fetchval("SELECT pg_backend_pid()") == tenants
+                assert await connection.fetchval("SELECT count(*) FROM memberships") == 0
+                assert await connection.fetchval("SELECT count(*) FROM activities") == 0
+    await database.close()

@@ -42,7 +42,7 @@ class TestGlobal:
         api = await serve(rate_limit_global=parse("1/minute"))
         for path in ("/console", "/console/members", "/console/files/main.js") * 2:
             assert (await api.get(path)).status_code == 200
-        assert (await api.get("/health")).headers["ratelimit-remaining"] == "0"
+        assert (await api.get("/consoles")).headers["ratelimit-remaining"] == "0"
 
     async def test_counts_the_socket_handshake(self, serve: Serve) -> None:
         api = await serve(rate_limit_global=parse("3/minute"))

@@ -7,6 +7,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from tenantry.db import reader as reader_module
 from tenantry.db.pool import Pool
 from tenantry.db.reader import CONNECTIONS, CONNECTIONS_OF_ONE, Reader, Statement
 from tenantry.testing import eventually
@@ -128,6 +129,14 @@ class TestFault:
         with pytest.raises(FileNotFoundError):
             await asyncio.gather(*[value(reader, PID) for _ in range(5)])
         await reader.close()
+
+    async def test_of_the_network_is_not_waited_for_without_end(
+        self, reader: Reader, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reader_module, "COMMAND_TIMEOUT", 0.05)
+        with pytest.raises(TimeoutError, match="does not answer"):
+            await value(reader, "SELECT pg_sleep(30)")
+        assert await value(reader, "SELECT 1") == b"1"
 
     async def test_of_who_asks_harms_nobody(self, reader: Reader) -> None:
         """Whoever gives up leaves the answer, which must not be taken for another's."""

@@ -73,7 +73,7 @@ class RateLimiter:
 
     async def check(self, method: str, path: str, address: str) -> Verdict | None:
         """Count one request; None where no limit applies to it."""
-        if path.startswith(CONSOLE):
+        if path == CONSOLE or path.startswith(f"{CONSOLE}/"):
             return None
         client = client_key(address)
         verdict = None
