@@ -130,6 +130,11 @@ class TestFault:
             await asyncio.gather(*[value(reader, PID) for _ in range(5)])
         await reader.close()
 
+    async def test_of_an_argument_is_sent_to_nobody(self, reader: Reader) -> None:
+        with pytest.raises(UnicodeEncodeError):
+            await reader.read(uuid4(), ("SELECT 1", []), ("SELECT $1::text", ["\ud800"]))
+        assert await value(reader, "SELECT $1::text", "whole") == b"whole"
+
     async def test_of_the_network_is_not_waited_for_without_end(
         self, reader: Reader, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -151,7 +156,8 @@ class TestFault:
 
 async def test_leaves_no_connection_behind(pool: Pool, owner: Db) -> None:
     reader = Reader(pool)
-    pids = {int(pid or 0) for pid in await asyncio.gather(*[value(reader, PID) for _ in range(9)])}
+    pids = {int(pid or 0) for pid in await all_opened(reader)}
+    assert len(pids) == CONNECTIONS
     await reader.close()
     gone = "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ANY($1)"
     await eventually(lambda: owner.fetchval(gone, list(pids)), True)

@@ -67,7 +67,7 @@ class Reader:
     async def close(self) -> None:
         if self._opening:
             await asyncio.wait([self._opening])
-        for line in self._lines:
+        for line in tuple(self._lines):  # each takes itself out
             line.end()
 
     async def _another(self, busy: "_Line | None") -> "_Line":
@@ -134,15 +134,16 @@ class _Line(asyncio.Protocol):
         self, organisation: UUID, statements: Sequence[Statement]
     ) -> "asyncio.Future[list[Row | None]]":
         """Send them, together with what else is asked in this turn of the loop."""
+        bound = [(sql, _bound(arguments)) for sql, arguments in statements]  # or nothing is sent
         message = self._unsent
         if not message:
             self._loop.call_soon(self._send)
-        for sql, arguments in statements:
+        for sql, arguments in bound:
             name = self._names.get(sql)
             if name is None:
                 name = self._names[sql] = b"read%d\0" % len(self._names)
                 message += _message(b"P", name + sql.encode() + b"\0\0\0")
-            message += _message(b"B", b"\0" + name + _bound(arguments))
+            message += _message(b"B", b"\0" + name + arguments)
             message += _EXECUTE
         message += _SYNC
         read = _Read(organisation, self._loop.create_future())
