@@ -1,8 +1,10 @@
 """Reads that are answered without the framework: as it would answer them, and refused likewise."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from litestar import get
 from litestar.connection import ASGIConnection
@@ -18,6 +20,7 @@ from tenantry.tenancy.reading import Reading
 from tenantry.testing import Account, Api, Serve, ok, refused
 from tenantry.testing.servers import Db
 
+WHOLE = datetime(2026, 11, 25, 2, 16, 11, tzinfo=UTC)
 PATHS = ["/api/organisations", "/api/users", "/api/activities"]
 BY_THE_FRAMEWORK = {"origin": "https://elsewhere.example"}  # which knows of CORS
 
@@ -59,6 +62,13 @@ async def test_are_answered_as_by_the_framework(api: Api, path: str) -> None:
     assert {k: v for k, v in ours.headers.items() if k not in of_each} == {
         k: v for k, v in theirs.headers.items() if k not in of_each
     }
+
+
+@pytest.mark.parametrize("microseconds", [0, 1, 10, 490, 985_490, 985_000, 900_000])
+async def test_write_times_as_the_framework_does(owner: Db, microseconds: int) -> None:
+    at = WHOLE + timedelta(microseconds=microseconds)
+    written = await owner.fetchval("SELECT to_json(tenantry.wire_time($1))", at)
+    assert written.encode() == msgspec.json.encode(at)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """The console's pages for who is not signed in."""
 
+import asyncio
 import re
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tenantry.testing import PASSWORD, Api, ok, unique_email
 from tests.authenticators import with_app
@@ -112,9 +113,13 @@ class TestSession:
         console = await open_console(await api.register())
         await console.is_live()
         refusal = {"success": False, "message": "", "code": "TOKEN_INVALID", "data": None}
-        await console.page.route(
-            "**/api/auth/passkeys", lambda route: route.fulfill(status=401, json=refusal), times=1
-        )
+        refusals = iter([refusal])
+
+        async def refuse_once(route: Route) -> None:
+            first = next(refusals, None)
+            await (route.fulfill(status=401, json=first) if first else route.continue_())
+
+        await console.page.route("**/api/auth/passkeys", refuse_once)
         async with console.page.expect_response("**/api/auth/refresh") as renewed:
             await console.go("Your account")
         assert (await renewed.value).status == 200
@@ -180,6 +185,28 @@ class TestSignOut:
             "You have signed out in another tab."
         )
         assert await console.page.context.cookies() == []
+
+    async def test_is_told_as_such_where_the_stream_ends_before_the_other_tab_tells(
+        self, open_console: OpenConsole, api: Api
+    ) -> None:
+        console = await open_console(await api.register())
+        await console.is_live()
+        other = await console.page.context.new_page()
+        await other.goto(console.page.url)
+        await expect(other.get_by_role("heading", name="Overview")).to_be_visible()
+        hold = asyncio.Event()
+
+        async def late(route: Route) -> None:
+            answer = await route.fetch()
+            await hold.wait()
+            await route.fulfill(response=answer)
+
+        await console.page.route("**/api/auth/logout", late)
+        await console.press("Sign out")
+        told = other.get_by_role("status")
+        await expect(told).to_have_text("Your session has ended. Sign in again.")
+        hold.set()
+        await expect(told).to_have_text("You have signed out in another tab.")
 
     async def test_elsewhere_ends_this_session_at_once(
         self, open_console: OpenConsole, api: Api

@@ -154,9 +154,11 @@ class Session extends EventTarget {
   }
 
   async #leaveFor(id, notice, otherwise) {
-    if (this.organisation?.id !== id) return; // gone already
+    const gone = () => this.organisation?.id !== id; // by another way, which has told of it
+    if (gone()) return;
     try {
       const { memberships } = await api.get("auth/me");
+      if (gone()) return;
       const others = memberships.filter(({ organisation }) => organisation.id !== id);
       if (others.length < memberships.length) return this.#end(otherwise);
       if (!others.length) return this.ended(notice);
@@ -165,7 +167,7 @@ class Session extends EventTarget {
       await this.#begin(notice);
       this.#tabs.postMessage("signed in");
     } catch {
-      this.#end(otherwise);
+      if (!gone()) this.#end(otherwise);
     }
   }
 
@@ -184,7 +186,9 @@ class Session extends EventTarget {
   }
 
   async #follow(message) {
-    if (message === "signed out" && this.me) this.#end("You have signed out in another tab.");
+    // The stream's end, or a refusal, may have been quicker to tell than the other tab.
+    const within = this.me || this.notice === ENDED;
+    if (message === "signed out" && within) this.#end("You have signed out in another tab.");
     if (message === "signed in") await this.resume().catch(() => {});
   }
 
