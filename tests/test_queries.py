@@ -1,6 +1,7 @@
 """The hot statements: how many there are, and that each finds its rows by an index."""
 
 import json
+from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -10,12 +11,13 @@ import pytest
 from tenantry.activities.routes import MAX_SEQ, page_statement
 from tenantry.db.database import ENTER, ENTER_TO_READ
 from tenantry.db.pool import Connection, Pool
-from tenantry.db.reader import Reader, Row, Statement
+from tenantry.db.reader import Reader
+from tenantry.db.wire import Raw, Statement
 from tenantry.organisations.organisation import ORGANISATION_TO_READ
 from tenantry.organisations.roles import ALL_ROLES
 from tenantry.realtime.reading import EVENTS_AFTER
 from tenantry.tenancy.authority import MEMBERSHIP, OTHER_OWNERS
-from tenantry.testing import Account, Api, Serve, ok
+from tenantry.testing import Account, Api, Serve, ok, unique_email
 from tenantry.users.inviting import LOOK
 from tenantry.users.members import MEMBERS
 from tenantry.users.open_invites import LAST, OPEN_INVITES
@@ -26,16 +28,26 @@ Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 class TestRoundTrips:
     @pytest.fixture
     def statements(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """Every statement of requests to servers started in this test, in their order."""
+        """What goes to the database of requests to servers started in this test, in its order: a
+        line for each round trip.
+        """
         sent: list[str] = []
-        opened = Pool._opened
+        opened, together = Pool._opened, Connection.together
 
         async def listening(pool: Pool) -> Connection:
             connection = await opened(pool)
             connection.add_query_logger(lambda record: sent.append(record.query.strip()))
             return connection
 
+        async def listening_too(
+            connection: Connection, *statements: Statement
+        ) -> list[list[dict[str, Any]]]:
+            all_of_it = [*(connection._later or []), *statements]
+            sent.append(" | ".join(" ".join(sql.split()[:2]) for sql, _ in all_of_it))
+            return await together(connection, *statements)
+
         monkeypatch.setattr(Pool, "_opened", listening)
+        monkeypatch.setattr(Connection, "together", listening_too)
         return sent
 
     @pytest.fixture
@@ -46,7 +58,7 @@ class TestRoundTrips:
 
         async def listening(
             reader: Reader, organisation: UUID, *statements: Statement
-        ) -> list[Row | None]:
+        ) -> list[Raw | None]:
             sent.append([sql for sql, _ in statements])
             return await read(reader, organisation, *statements)
 
@@ -90,15 +102,35 @@ class TestRoundTrips:
         await api.login(email)
         statements.clear()
         await api.login(email)
-        heads = [" ".join(statement.split()[:2]) for statement in statements]
-        assert heads == [
-            "SELECT wait,",  # counts the guess, and finds the account
-            "BEGIN;",
-            "SELECT tenantry.login_succeeded($1,",
-            "SELECT totp_since,",
-            "SELECT organisation_id,",
-            "SELECT users.id,",
-            "COMMIT;",
+        counted, *others = statements
+        assert counted.split()[:2] == ["SELECT", "wait,"], "counts the guess, finds the account"
+        assert others == [
+            "BEGIN | SELECT tenantry.login_succeeded($1, | SELECT totp_since,",
+            "SELECT organisation_id, | SELECT users.id,",
+            "COMMIT",
+        ]
+
+    async def test_of_an_invite_and_its_acceptance_are_few(
+        self, serve: Serve, statements: list[str]
+    ) -> None:
+        api = await serve()
+        admin = await api.register()
+        statements.clear()
+        token = ok(await admin.invite(unique_email("grace")), 201)["token"]
+        entered, *others = statements
+        assert "FROM tenantry.enter(" in entered
+        assert others == [
+            "BEGIN | SELECT subscription_plan, | SELECT users.name | SELECT (SELECT",
+            "INSERT INTO | WITH organisation | SELECT tenantry.enqueue($1, | COMMIT",
+        ]
+        statements.clear()
+        ok(await api.accept(token), 201)
+        assert statements == [
+            "SELECT wait, | SELECT organisation_id,",
+            "BEGIN | SELECT organisation_id,",
+            "WITH joined",
+            "WITH organisation | UPDATE invites | WITH organisation | "
+            + "SELECT tenantry.attempt_succeeded($1, | COMMIT",
         ]
 
 
@@ -166,7 +198,7 @@ class TestPlans:
             (MEMBERS, (organisation,), {"memberships_pkey", "users_pkey"}),
             (
                 LOOK,
-                (organisation, ["x@example.com"], UUID(giant.id)),
+                (organisation, ["x@example.com"], UUID(giant.id), timedelta(days=1)),
                 {"invites_open", "invites_sent", "memberships_pkey", "users_pkey"},
             ),
             (OPEN_INVITES, (organisation, LAST, 51), {"invites_open", "users_pkey"}),

@@ -9,7 +9,8 @@ import pytest
 
 from tenantry.db import reader as reader_module
 from tenantry.db.pool import Pool
-from tenantry.db.reader import CONNECTIONS, CONNECTIONS_OF_ONE, Reader, Statement
+from tenantry.db.reader import CONNECTIONS, CONNECTIONS_OF_ONE, Reader
+from tenantry.db.wire import Statement
 from tenantry.testing import eventually
 from tenantry.testing.servers import Db
 

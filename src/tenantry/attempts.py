@@ -18,6 +18,7 @@ import structlog
 from asyncpg import Record
 
 from tenantry.db.pool import Connection
+from tenantry.db.wire import Row, Statement
 from tenantry.errors import TooManyAuthAttempts
 from tenantry.mail import WARN_OF_ATTEMPTS, AttemptsWarning, Mail
 from tenantry.ratelimit import client_key
@@ -74,6 +75,14 @@ class Attempts:
         row = await connection.fetchrow(ATTEMPT, guess, account, self.address)
         await self._let_through(connection, account, row)
 
+    async def count_and_look(
+        self, connection: Connection, guess: Guess, look: Statement
+    ) -> Row | None:
+        """The same, and what the guess leads to, which nobody is told who has to wait."""
+        (row,), found = await connection.together((ATTEMPT, (guess, None, self.address)), look)
+        await self._let_through(connection, None, row)
+        return found[0] if found else None
+
     async def count_login(self, connection: Connection, email: str) -> Record | None:
         """The same for a password; gives the `user_id` and `password_hash` of the account, if
         there is one.
@@ -89,7 +98,7 @@ class Attempts:
         await connection.execute(SUCCEEDED, guess, account, self.address)
 
     async def _let_through(
-        self, connection: Connection, account: str | None, row: Record | None
+        self, connection: Connection, account: str | None, row: Record | Row | None
     ) -> None:
         assert row is not None
         if row["wait"]:

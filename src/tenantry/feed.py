@@ -86,16 +86,36 @@ async def record(
 
     The event is sent at the commit; `message` tells it to people.
     """
-    metadata = msgspec.json.encode(event).decode()
-    statement = RECORD if connection.news is None else RECORD_SILENTLY
-    row = await connection.fetchrow(
-        statement, uuid7(), event.type, actor, target, message, metadata
-    )
+    row = await connection.fetchrow(*_recording(connection, event, message, actor, target))
     assert row is not None, "an organisation is entered"
     if connection.news is not None:
         connection.news.add(row["organisation_id"])
     seq: int = row["seq"]
     return seq
+
+
+async def record_later(
+    connection: Connection,
+    organisation: UUID,
+    event: Event,
+    message: str,
+    *,
+    actor: UUID | None,
+    target: UUID | None = None,
+) -> None:
+    """The same in a pipelined transaction, without waiting for it."""
+    await connection.execute(*_recording(connection, event, message, actor, target))
+    if connection.news is not None:
+        connection.news.add(organisation)
+
+
+def _recording(
+    connection: Connection, event: Event, message: str, actor: UUID | None, target: UUID | None
+) -> tuple[str, *tuple[Any, ...]]:
+    """The statement and its arguments."""
+    statement = RECORD if connection.news is None else RECORD_SILENTLY
+    metadata = msgspec.json.encode(event).decode()
+    return statement, uuid7(), event.type, actor, target, message, metadata
 
 
 def activity(row: Record) -> Activity:

@@ -12,7 +12,7 @@ from tenantry.attempts import Attempts, Guess
 from tenantry.auth import passkeys, second_factor, second_step, totp
 from tenantry.auth.cookies import RefreshCookie
 from tenantry.auth.devices import device_of
-from tenantry.auth.factors import factors_of
+from tenantry.auth.factors import FACTORS_OF, Factors
 from tenantry.auth.me import end_session, get_me, get_sessions, logout_all, switch_organisation
 from tenantry.auth.password import change_password
 from tenantry.auth.privacy import erase_me, export_me
@@ -165,12 +165,14 @@ async def login(
         if account is None or not right:
             raise CredentialsInvalid
         user = account["user_id"]
-        async with database.system() as connection, connection.transaction():
-            if not await connection.fetchval(
-                LOGIN_SUCCEEDED, user, known, renewed, email, attempts.address
-            ):
+        async with database.system() as connection, connection.pipelined():
+            succeeded, found = await connection.together(
+                (LOGIN_SUCCEEDED, (user, known, renewed, email, attempts.address)),
+                (FACTORS_OF, (user,)),
+            )
+            if not succeeded[0]["login_succeeded"]:
                 raise CredentialsInvalid  # it was changed a moment ago
-            factors = await factors_of(connection, user)
+            factors = Factors(**found[0])
             if factors.any:
                 step = await first_step_done(connection, prover, user, device, factors)
                 return cookie.keep(Reply("Second factor required", step))

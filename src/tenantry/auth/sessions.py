@@ -10,12 +10,12 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from asyncpg import Record
 from msgspec import UNSET, UnsetType
 from uuid_utils.compat import uuid7
 
 from tenantry.auth.devices import Device
 from tenantry.db.pool import Connection
+from tenantry.db.wire import Row
 from tenantry.errors import NoOrganisation, NotAMember, RefreshTokenInvalid
 from tenantry.mail import Mail, Template
 from tenantry.tenancy.permissions import Role
@@ -30,7 +30,7 @@ GRACE = timedelta(seconds=10)
 OPEN = """
 SELECT organisation_id, opened_at FROM tenantry.open_session($1, $2, $3, $4, $5, $6, $7, $8)
 """
-OPEN_FAMILY = "SELECT tenantry.open_family($1, $2, $3, $4, $5, $6, $7)"
+OPEN_FAMILY = "SELECT tenantry.open_family($1, $2, $3, $4, $5, $6, $7) AS opened_at"
 WHO = """
 SELECT users.id, users.name, users.email, memberships.role, memberships.owner,
        organisations.id AS organisation_id, organisations.name AS organisation_name,
@@ -38,7 +38,7 @@ SELECT users.id, users.name, users.email, memberships.role, memberships.owner,
   FROM users
   JOIN memberships ON memberships.user_id = users.id
   JOIN organisations ON organisations.id = memberships.organisation_id
- WHERE users.id = $1 AND memberships.organisation_id = $2
+ WHERE users.id = $1 AND memberships.organisation_id = tenantry.current_organisation()
 """
 ROTATE = """
 SELECT outcome, rotated_at
@@ -110,8 +110,7 @@ async def open_session(
         NoOrganisation: the user is in no organisation that stands.
     """
     session, refresh_id = uuid7(), first_refresh_id()
-    opened = await connection.fetchrow(
-        OPEN,
+    opening = (
         session,
         user,
         token_hash(refresh_id),
@@ -121,10 +120,11 @@ async def open_session(
         device.address,
         second_factor,
     )
-    if opened is None or opened["organisation_id"] is None:
+    (opened,), found = await connection.together((OPEN, opening), (WHO, (user,)))
+    if opened["organisation_id"] is None:
         raise NoOrganisation
     claims = Claims(user, session, opened["organisation_id"], refresh_id, session)
-    return await _signed_in(connection, tokens, claims, opened["opened_at"])
+    return _signed_in(tokens, claims, opened["opened_at"], *found)
 
 
 async def switch(
@@ -136,8 +136,7 @@ async def switch(
         NotAMember: they are not in that organisation.
     """
     family, refresh_id = uuid7(), first_refresh_id()
-    opened_at = await connection.fetchval(
-        OPEN_FAMILY,
+    opening = (
         family,
         person.session_id,
         person.user_id,
@@ -146,10 +145,11 @@ async def switch(
         tokens.refresh_lifetime,
         tokens.session_lifetime,
     )
-    if opened_at is None:
+    (opened,), found = await connection.together((OPEN_FAMILY, opening), (WHO, (person.user_id,)))
+    if opened["opened_at"] is None:
         raise NotAMember
     claims = Claims(person.user_id, person.session_id, organisation, refresh_id, family)
-    return await _signed_in(connection, tokens, claims, opened_at)
+    return _signed_in(tokens, claims, opened["opened_at"], *found)
 
 
 async def rotate(
@@ -234,11 +234,7 @@ async def end_sessions(
     return int(ended)
 
 
-async def _signed_in(
-    connection: Connection, tokens: Tokens, claims: Claims, issued: datetime
-) -> SignedIn:
-    who: Record | None = await connection.fetchrow(WHO, claims.user, claims.organisation)
-    assert who is not None, "the door has entered the organisation"
+def _signed_in(tokens: Tokens, claims: Claims, issued: datetime, who: Row) -> SignedIn:
     pair = _pair(tokens, claims, issued)
     return SignedIn(
         access_token=pair.access_token,

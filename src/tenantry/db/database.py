@@ -16,8 +16,9 @@ import asyncpg
 from asyncpg import Record
 
 from tenantry.db.pool import Connection, Pool
-from tenantry.db.reader import Reader, Row, Statement
+from tenantry.db.reader import Reader
 from tenantry.db.shares import Shares
+from tenantry.db.wire import Raw, Statement
 from tenantry.errors import SecondFactorRequired, TenantryError
 
 POOL_SIZE = 10
@@ -125,7 +126,7 @@ class Database:
         entered[0].share = organisation
         return entered
 
-    async def read(self, who: Who, statement: Statement) -> tuple[Row | None, Row | None]:
+    async def read(self, who: Who, statement: Statement) -> tuple[Raw | None, Raw | None]:
         """What `enter` finds, and the row of a read that ran where it entered.
 
         Where `enter` refuses, its columns are null, and the read saw no tenant's rows.

@@ -1,16 +1,20 @@
-"""A pool of connections, the last used first.
+"""Connections with pipelining, and a pool of them, the last used first.
 
-In place of asyncpg's, whose proxies, timers and a task for each release cost more than half as
+In place of asyncpg's pool, whose proxies, timers and a task for each release cost more than half as
 much again as entering and a query do (bench/scope.py). What this one leaves out, its user must
 know: a connection comes back as it was given, with every setting of the session.
 """
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from uuid import UUID
 
 import asyncpg
+
+from tenantry.db.wire import Row, Statement, Wire, rows_of
 
 if TYPE_CHECKING:
     DriverConnection: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -18,8 +22,13 @@ else:  # generic for the type checker only
     DriverConnection = asyncpg.Connection
 
 
+BEGIN: Statement = ("BEGIN", ())
+COMMIT: Statement = ("COMMIT", ())
+ROLLBACK: Statement = ("ROLLBACK", ())
+
+
 class Connection(DriverConnection):
-    """The driver's, and the organisations that got something recorded since it was taken.
+    """The driver's, with pipelining, and the organisations that got something recorded on it.
 
     `news` is None where whoever records also notifies, in the same transaction. `share` is the
     organisation that it is a share of; `nowhere` says that no organisation is entered.
@@ -28,6 +37,90 @@ class Connection(DriverConnection):
     news: set[UUID] | None = None
     share: UUID | None = None
     nowhere: bool = True
+    _wire: Wire | None = None
+    _later: list[Statement] | None = None  # what waits, in a pipelined transaction
+    _open = False  # a transaction of which the driver does not know
+
+    async def together(self, *statements: Statement) -> list[list[Row]]:
+        """The rows of each statement, all in one round trip.
+
+        In a transaction, none runs after one that failed; outside, each is one of its own.
+
+        Raises:
+            OSError, asyncpg.PostgresError: as from the driver; the first where several fail.
+        """
+        self._check_open()  # type: ignore[attr-defined]
+        driver, of_driver = self._protocol, super().is_in_transaction()  # type: ignore[attr-defined]
+        waiting = self._later or []
+        wire = self._wire = self._wire or Wire(self._transport)  # type: ignore[attr-defined]
+        message = bytearray()
+        apart = self._later is None and not of_driver
+        asked = wire.put(message, [*waiting, *statements], apart=apart)
+        waiting.clear()
+        wire.transport.set_protocol(wire)
+        try:
+            wire.transport.write(bytes(message))
+            async with asyncio.timeout(COMMAND_TIMEOUT):
+                await asked.answer
+        except asyncpg.PostgresError:
+            raise
+        except BaseException:  # what became of it, nobody will know
+            self.terminate()
+            raise
+        finally:
+            wire.transport.set_protocol(driver)
+            self._open = wire.in_transaction and not of_driver
+        return rows_of(asked, len(statements))
+
+    @asynccontextmanager
+    async def pipelined(self) -> AsyncIterator[None]:
+        """A transaction in which what gives nothing back waits for what is asked next.
+
+        In it, `execute` sends nothing by itself: that goes with the next `fetchrow`, `fetchval` or
+        `together`, or with the commit, and there it fails, if it does.
+        """
+        self._later = [BEGIN]
+        try:
+            yield
+            await self.together(COMMIT)
+        except BaseException:
+            self._later = []
+            if self._open and not self.is_closed():
+                await self.together(ROLLBACK)
+            raise
+        finally:
+            self._later = None
+
+    async def execute(self, query: str, *args: Any, **options: Any) -> str:
+        if self._later is None:
+            return await super().execute(query, *args, **options)
+        self._later.append((query, args))
+        return ""
+
+    async def fetchrow(  # type: ignore[override]
+        self, query: str, *args: Any, **options: Any
+    ) -> asyncpg.Record | None:
+        if self._later is None:
+            return await super().fetchrow(query, *args, **options)  # type: ignore[no-any-return]
+        (rows,) = await self.together((query, args))
+        return cast("asyncpg.Record", rows[0]) if rows else None  # it is asked by names only
+
+    async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
+        if self._later is None:
+            return await super().fetchval(query, *args, **options)
+        (rows,) = await self.together((query, args))
+        return next(iter(rows[0].values())) if rows else None
+
+    async def fetch(  # type: ignore[override]
+        self, query: str, *args: Any, **options: Any
+    ) -> list[asyncpg.Record]:
+        if self._later is None:
+            return await super().fetch(query, *args, **options)
+        (rows,) = await self.together((query, args))
+        return cast("list[asyncpg.Record]", rows)
+
+    def is_in_transaction(self) -> bool:
+        return self._open or super().is_in_transaction()
 
 
 CONNECT_TIMEOUT = 5.0

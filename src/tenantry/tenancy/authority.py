@@ -17,6 +17,7 @@ import msgspec
 from asyncpg import Record
 
 from tenantry.db.pool import Connection
+from tenantry.db.wire import Row, Statement
 from tenantry.errors import (
     BeyondOwnPermissions,
     CannotChangeOwnRole,
@@ -30,7 +31,7 @@ from tenantry.errors import (
 )
 from tenantry.events import UserRoleChanged
 from tenantry.tenancy.permissions import CustomRole, Grade, Permission, Role
-from tenantry.tenancy.seats import Seats
+from tenantry.tenancy.seats import LOCK, Seats, seats_of
 from tenantry.tenancy.tenant import Tenant
 
 MEMBERSHIP = """
@@ -101,14 +102,26 @@ async def lock_as(tenant: Tenant, permission: Permission | None) -> tuple[Seats,
         Forbidden: they have lost the permission while they waited.
         TokenInvalid: they, or the organisation, are gone.
     """
-    seats = await tenant.lock_seats()
-    row = await tenant.connection.fetchrow(MEMBERSHIP, tenant.organisation_id, tenant.user_id)
-    if row is None:
+    seats, grade, _ = await lock_and_see(tenant, permission)
+    return seats, grade
+
+
+async def lock_and_see(
+    tenant: Tenant, permission: Permission | None, *seen: Statement
+) -> tuple[Seats, Grade, list[list[Row]]]:
+    """The same, and what else there is to see under the lock: the rows of each statement."""
+    locked, found, *rows = await tenant.connection.together(
+        (LOCK, (tenant.organisation_id,)),
+        (MEMBERSHIP, (tenant.organisation_id, tenant.user_id)),
+        *seen,
+    )
+    seats = seats_of(locked[0] if locked else None, tenant.product.plans)
+    if not found:
         raise TokenInvalid
-    grade = _grade(tenant, row)
+    grade = _grade(tenant, found[0])
     if permission is not None and permission not in grade.permissions:
         raise Forbidden
-    return seats, grade
+    return seats, grade, rows
 
 
 async def member_of(tenant: Tenant, user: UUID) -> Member:
@@ -148,7 +161,7 @@ async def custom_role(connection: Connection, organisation: UUID, role: UUID) ->
     return CustomRole(**row)
 
 
-def _grade(tenant: Tenant, row: Record) -> Grade:
+def _grade(tenant: Tenant, row: Record | Row) -> Grade:
     custom = None
     if row["role_id"] is not None:
         custom = CustomRole(row["role_id"], row["role_name"], row["permissions"])

@@ -40,7 +40,7 @@ async def join_as_new(
     account = (user, email, name, password_hash)
     if not await connection.fetchval(CREATE_MEMBER, organisation, *account, role, owner):
         return False
-    await _record(connection, user, name, email, role)
+    await _record(connection, organisation, user, name, email, role)
     return True
 
 
@@ -55,14 +55,17 @@ async def join(
     added = await connection.fetchrow(ADD_MEMBER, organisation, user, role, owner)
     if added is None:
         return None
-    await _record(connection, user, added["name"], added["email"], role)
+    await _record(connection, organisation, user, added["name"], added["email"], role)
     name: str = added["name"]
     return name
 
 
-async def _record(connection: Connection, user: UUID, name: str, email: str, role: str) -> None:
-    await feed.record(
+async def _record(
+    connection: Connection, organisation: UUID, user: UUID, name: str, email: str, role: str
+) -> None:
+    await feed.record_later(
         connection,
+        organisation,
         UserJoined(user, name, email, role),
         f"{name} joined the organisation",
         actor=user,

@@ -7,7 +7,7 @@ import msgspec
 from litestar.types import Scope
 
 from tenantry.db.database import Database, Who
-from tenantry.db.reader import Row
+from tenantry.db.wire import Raw
 from tenantry.errors import Forbidden, SecondFactorRequired, TokenInvalid
 from tenantry.tenancy.product import Product
 
@@ -34,7 +34,7 @@ class Reading:
     def organisation_id(self) -> UUID:
         return self._who.organisation
 
-    async def row(self, sql: str, *arguments: object) -> Row:
+    async def row(self, sql: str, *arguments: object) -> Raw:
         """The statement's row.
 
         Raises:

@@ -3,8 +3,10 @@
 from uuid import UUID
 
 import msgspec
+from asyncpg import Record
 
 from tenantry.db.pool import Connection
+from tenantry.db.wire import Row
 from tenantry.errors import TokenInvalid
 from tenantry.tenancy.plans import Plan, Plans
 
@@ -29,7 +31,11 @@ class Seats(msgspec.Struct, frozen=True):
 
 async def lock_seats(connection: Connection, organisation: UUID, plans: Plans) -> Seats:
     """Lock the organisation's row. Whoever changes members, invites or the plan does so first."""
-    row = await connection.fetchrow(LOCK, organisation)
-    if row is None:
+    return seats_of(await connection.fetchrow(LOCK, organisation), plans)
+
+
+def seats_of(locked: Record | Row | None, plans: Plans) -> Seats:
+    """What a row of LOCK says."""
+    if locked is None:
         raise TokenInvalid
-    return Seats(plans.named(row["subscription_plan"]), row["member_count"])
+    return Seats(plans.named(locked["subscription_plan"]), locked["member_count"])

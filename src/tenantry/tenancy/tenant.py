@@ -1,6 +1,7 @@
 """An organisation, on a connection that sees this one only; and a person in it, where one asks."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -49,6 +50,10 @@ class TenantScope:
     def transaction(self) -> Transaction:
         """`async with`: all of it or nothing. What was recorded is sent at the commit."""
         return self.connection.transaction()
+
+    def pipelined(self) -> AbstractAsyncContextManager[None]:
+        """The same, with fewer round trips: see `Connection.pipelined`."""
+        return self.connection.pipelined()
 
     async def lock_seats(self) -> Seats:
         """See `seats.lock_seats`."""
@@ -119,6 +124,17 @@ class Tenant(TenantScope):
     async def record(self, event: Event, message: str, *, target: UUID | None = None) -> int:
         """See `feed.record`; the actor is the one asking."""
         return await feed.record(self.connection, event, message, actor=self.user_id, target=target)
+
+    async def record_later(self, event: Event, message: str, *, target: UUID | None = None) -> None:
+        """See `feed.record_later`."""
+        await feed.record_later(
+            self.connection,
+            self.organisation_id,
+            event,
+            message,
+            actor=self.user_id,
+            target=target,
+        )
 
 
 def row_of(struct: type[T]) -> Callable[[Record], T]:

@@ -14,6 +14,7 @@ from tenantry import feed
 from tenantry.attempts import Attempts, Guess
 from tenantry.db.database import Database
 from tenantry.db.pool import Connection
+from tenantry.db.wire import Row
 from tenantry.errors import (
     AccountExists,
     AlreadyInvited,
@@ -117,9 +118,10 @@ async def invite(
 
     An open invite holds a seat. An expired one is superseded. Sends INVITE_SENT.
     """
-    async with tenant.transaction():
-        inviting, grade = await lock_to_invite(tenant, tokens, mail, data.role, data.custom_role_id)
-        await inviting.look([data.email])
+    async with tenant.pipelined():
+        inviting, grade = await lock_to_invite(
+            tenant, tokens, mail, [data.email], data.role, data.custom_role_id
+        )
         sent = await inviting.invite(data.email, grade)
     return Reply("Invite sent successfully", sent)
 
@@ -156,20 +158,20 @@ async def accept_invite(
     hashed = token_hash(data.token)
     if somebody is not None:
         await attempts.count(somebody.connection, Guess.TOKEN)
-        async with somebody.connection.transaction():
+        async with somebody.connection.pipelined():
             member = await _accept(somebody.connection, product.plans, hashed, somebody.user_id)
             await _proven(somebody.connection, member, attempts, mail)
     else:
         name, password = _account_of(data)
         passwords.check_new(password)
         async with database.system() as connection:
-            await attempts.count(connection, Guess.TOKEN)
-            found = await open_invite(connection, hashed)
+            look = (ENTER_BY_INVITE, (hashed,))
+            found = _opened(await attempts.count_and_look(connection, Guess.TOKEN, look))
         if found["account_exists"]:
             raise AccountExists  # before we hash: nobody makes us do that with a made-up token
         passwords.check_new(password, found["email"], name)
         password_hash = await passwords.hash(password)
-        async with database.system() as connection, connection.transaction():
+        async with database.system() as connection, connection.pipelined():
             member = await _accept(connection, product.plans, hashed, uuid7(), name, password_hash)
             await _proven(connection, member, attempts, mail)
     note_identity(request.scope, member.id, member.organisation_id)
@@ -224,8 +226,9 @@ async def _accept(
     if found["custom_role_id"] is not None:
         await connection.execute(SET_CUSTOM_ROLE, organisation, user, found["custom_role_id"])
     await connection.execute(ACCEPT, organisation, found["id"])
-    await feed.record(
+    await feed.record_later(
         connection,
+        organisation,
         InviteAccepted(found["id"], found["email"], found["role"]),
         f"{name} accepted the invite",
         actor=user,
@@ -242,12 +245,12 @@ async def _proven(
         await connection.execute(EMAIL_PROVEN, member.id)
 
 
-async def open_invite(connection: Connection, hashed: bytes) -> Record:
+async def open_invite(connection: Connection, hashed: bytes) -> Record | Row:
     """What the token opens. Raises `InviteUnknown`, `InviteExpired`."""
     return _opened(await connection.fetchrow(ENTER_BY_INVITE, hashed))
 
 
-def _opened(found: Record | None) -> Record:
+def _opened(found: Record | Row | None) -> Record | Row:
     if found is None or found["state"] in (None, "accepted", "revoked"):
         raise InviteUnknown
     if found["state"] == "expired":

@@ -1,12 +1,14 @@
 """Inviting: how invites are made and sent again, one or many, under the organisation's lock."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
+from asyncpg import Record
 from uuid_utils.compat import uuid7
 
+from tenantry.db.wire import Row, Statement
 from tenantry.errors import (
     AlreadyInvited,
     AlreadyMember,
@@ -19,7 +21,7 @@ from tenantry.errors import (
 )
 from tenantry.events import InviteSent
 from tenantry.mail import Action, Mail, Template
-from tenantry.tenancy.authority import check_grant, custom_role, lock_as
+from tenantry.tenancy.authority import check_grant, custom_role, lock_and_see
 from tenantry.tenancy.permissions import Grade, NamedRole, Permission, Role
 from tenantry.tenancy.plans import Plan
 from tenantry.tenancy.seats import Seats
@@ -59,6 +61,7 @@ SELECT (SELECT array_agg(lower(users.email))
                  WHERE organisation_id = $1 AND sent_at > now() - interval '24 hours'
                    AND lower(email) = ANY($2)
                  GROUP BY 1) AS each) AS sent_to_each,
+       now() + $4 AS expires_at,
        (SELECT name FROM users WHERE id = $3) AS inviter,
        (SELECT name FROM organisations WHERE id = $1) AS organisation
 """
@@ -70,8 +73,7 @@ UPDATE invites SET revoked_at = now()
 INVITE = """
 INSERT INTO invites
        (organisation_id, id, email, role, custom_role_id, token_hash, invited_by, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8)
-RETURNING expires_at
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
 
@@ -90,7 +92,8 @@ class Invite(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Inviting:
-    """Invites of one organisation, within the caller's transaction, which holds its lock.
+    """Invites of one organisation, within the caller's transaction, which is pipelined and holds
+    its lock.
 
     `free` is how many seats neither members nor open invites hold; None is no limit.
     """
@@ -104,23 +107,26 @@ class Inviting:
         self.free: int | None = None
         self._taken: dict[str, type[TenantryError]] = {}
         self._expired: set[str] = set()
+        self._expires_at = datetime.max.replace(tzinfo=UTC)
         self._sent = 0
         self._sent_to_each: dict[str, int] = {}
         self._sender: dict[str, str] = {}
 
     async def look(self, emails: Iterable[str]) -> None:
         """See what stands in the way of inviting these addresses."""
-        tenant = self.tenant
-        lower = [email.lower() for email in emails]
-        found = await tenant.connection.fetchrow(
-            LOOK, tenant.organisation_id, lower, tenant.user_id
-        )
+        sql, arguments = looking(self.tenant, emails)
+        found = await self.tenant.connection.fetchrow(sql, *arguments)
         assert found is not None, "it has no FROM"
+        self.see(found)
+
+    def see(self, found: Record | Row) -> None:
+        """The same, of the row of LOOK."""
         self._taken = dict.fromkeys(found["invited"] or (), AlreadyInvited)
         self._taken |= dict.fromkeys(found["members"] or (), AlreadyMember)
         self._expired = set(found["expired"] or ())
         self._sent = found["sent"]
         self._sent_to_each = msgspec.json.decode(found["sent_to_each"] or "{}")
+        self._expires_at = found["expires_at"]
         self._sender = {"inviter": found["inviter"], "organisation": found["organisation"]}
         if self._plan.seats is not None:
             self.free = self._plan.seats - self._members - found["reserved"]
@@ -142,7 +148,7 @@ class Inviting:
         token, nonce = self.new_token()
         if email.lower() in self._expired:
             await tenant.execute(SUPERSEDE, tenant.organisation_id, email)
-        expires_at = await tenant.connection.fetchval(
+        await tenant.execute(
             INVITE,
             tenant.organisation_id,
             invite_id,
@@ -151,14 +157,16 @@ class Inviting:
             grade.custom_id,
             token_hash(token),
             tenant.user_id,
-            LIFETIME,
+            self._expires_at,
         )
-        await tenant.record(
+        await tenant.record_later(
             InviteSent(invite_id, email, grade.role, grade.custom_name),
             f"{email} was invited as {grade.name}",
         )
-        await self.send(email, grade, nonce, expires_at)
-        return Invite(invite_id, email, grade.role, grade.named_role, self.shown(token), expires_at)
+        await self.send(email, grade, nonce, self._expires_at)
+        return Invite(
+            invite_id, email, grade.role, grade.named_role, self.shown(token), self._expires_at
+        )
 
     def take_seat(self) -> None:
         """Raises `SeatLimitReached`."""
@@ -203,10 +211,20 @@ class Inviting:
         )
 
 
+def looking(tenant: Tenant, emails: Iterable[str]) -> Statement:
+    lower = [email.lower() for email in emails]
+    return LOOK, (tenant.organisation_id, lower, tenant.user_id, LIFETIME)
+
+
 async def lock_to_invite(
-    tenant: Tenant, tokens: Tokens, mail: Mail, role: Role | None, custom: UUID | None
+    tenant: Tenant,
+    tokens: Tokens,
+    mail: Mail,
+    emails: Iterable[str],
+    role: Role | None,
+    custom: UUID | None,
 ) -> tuple[Inviting, Grade]:
-    """Lock the organisation, and see what whoever is invited shall be.
+    """Lock the organisation, and see what whoever is invited shall be, and what stands in the way.
 
     Raises:
         Invalid: a custom role beside another role than MEMBER.
@@ -215,13 +233,17 @@ async def lock_to_invite(
     """
     if custom is not None and role is Role.ADMIN:
         raise Invalid(fields=(FieldError("role", "An invite with a customRoleId is for a MEMBER"),))
-    seats, actor = await lock_as(tenant, Permission.MEMBERS_INVITE)
+    seats, actor, ((found,),) = await lock_and_see(
+        tenant, Permission.MEMBERS_INVITE, looking(tenant, emails)
+    )
     grade = tenant.product.permissions.grade(role or Role.MEMBER)
     if custom is not None:
-        found = await custom_role(tenant.connection, tenant.organisation_id, custom)
-        grade = tenant.product.permissions.grade(Role.MEMBER, custom=found)
+        named = await custom_role(tenant.connection, tenant.organisation_id, custom)
+        grade = tenant.product.permissions.grade(Role.MEMBER, custom=named)
     check_grant(actor, grade)
-    return Inviting(tenant, tokens, mail, seats), grade
+    inviting = Inviting(tenant, tokens, mail, seats)
+    inviting.see(found)
+    return inviting, grade
 
 
 def seat_limit_reached(plan: Plan) -> SeatLimitReached:

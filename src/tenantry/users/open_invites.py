@@ -161,9 +161,10 @@ async def invite_several(
     Seats go to the first ones. Sends INVITE_SENT for each invite.
     """
     outcomes = []
-    async with tenant.transaction():
-        inviting, grade = await lock_to_invite(tenant, tokens, mail, data.role, data.custom_role_id)
-        await inviting.look(data.emails)
+    async with tenant.pipelined():
+        inviting, grade = await lock_to_invite(
+            tenant, tokens, mail, data.emails, data.role, data.custom_role_id
+        )
         for email in data.emails:
             try:
                 outcomes.append(Outcome(email, await inviting.invite(email, grade), None))

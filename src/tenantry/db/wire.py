@@ -1,0 +1,282 @@
+"""Statements that go out together, in place of one after the other (pipelining).
+
+The driver opens and authenticates a connection; it has no pipelining, so what goes over it then is
+ours, as long as a `Wire` has it (PostgreSQL's documentation, 55.2.3 and 55.2.4). A round trip is a
+system call that wakes another processor, and costs either side more than a statement does.
+
+Promises: statements run in the order in which they were sent, and those before one Sync are one
+transaction, unless they say otherwise; after one that failed, none runs until the next Sync.
+Gives the rows of each statement, all at once.
+"""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import count
+from struct import Struct
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+Statement: TypeAlias = tuple[str, Sequence[object]]  # and its arguments
+Raw: TypeAlias = tuple[bytes | None, ...]  # a row's columns, as PostgreSQL writes them
+Row: TypeAlias = dict[str, Any]
+
+# Messages of https://www.postgresql.org/docs/current/protocol-message-formats.html
+_HEAD = Struct("!cI")  # the kind, and the length without the kind
+_SHORT = Struct("!H")
+_INT = Struct("!i")
+_COLUMN = Struct("!IhIhih")  # table, number in it, type, its size and modifier, format
+_EXECUTE = b"E\0\0\0\x09\0\0\0\0\0"
+_SYNC = b"S\0\0\0\x04"
+_TERMINATE = b"X\0\0\0\x04"
+_NULL = _INT.pack(-1)
+_ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}"]+)')
+_ESCAPED = re.compile(r"\\(.)")
+
+
+class Asked:
+    """What waits for its answer: the rows of each statement."""
+
+    __slots__ = ("answer", "error", "parsing", "rows", "statements", "syncs", "under_way")
+
+    def __init__(self, answer: "asyncio.Future[list[list[Raw]]]") -> None:
+        self.answer = answer
+        self.statements: list[_Prepared] = []
+        self.parsing: deque[_Prepared] = deque()  # those that the server has not seen before
+        self.syncs = 0  # until it is answered whole
+        self.error: BaseException | None = None  # the first
+        self.under_way: list[Raw] = []
+        self.rows: list[list[Raw]] = []
+
+    def finish(self) -> None:
+        if self.answer.done():  # nobody waits any more
+            return
+        if self.error:
+            self.answer.set_exception(self.error)
+        else:
+            self.answer.set_result(self.rows)
+
+    def fail(self, error: BaseException) -> None:
+        self.error = self.error or error
+        self.finish()
+
+
+class Wire(asyncio.Protocol):
+    """What speaks on a connection while the driver does not, and who waits, in their order."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self.waiting: deque[Asked] = deque()
+        self.in_transaction = False  # as the server said last
+        self._prepared: dict[str, _Prepared] = {}
+        self._numbers = count()
+        self._received = bytearray()
+        self._loop = asyncio.get_running_loop()
+
+    def put(self, message: bytearray, statements: Sequence[Statement], *, apart: bool) -> Asked:
+        """Add the statements to what is to be sent: each a transaction, where `apart`, or all one.
+
+        Where it raises, because an argument cannot be written, nothing has been added.
+        """
+        bound = [_bound(arguments) for _, arguments in statements]
+        asked = Asked(self._loop.create_future())
+        for (sql, _), arguments in zip(statements, bound, strict=True):
+            prepared = self._prepared.get(sql)
+            if prepared is None:
+                prepared = self._prepared[sql] = _Prepared(b"wire%d\0" % next(self._numbers), sql)
+                asked.parsing.append(prepared)
+                message += _message(b"P", prepared.name + sql.encode() + b"\0\0\0")
+                message += _message(b"D", b"S" + prepared.name)
+            asked.statements.append(prepared)
+            message += _message(b"B", b"\0" + prepared.name + arguments)
+            message += _EXECUTE
+            if apart:
+                message += _SYNC
+        if not apart:
+            message += _SYNC
+        asked.syncs = len(statements) if apart else 1
+        self.waiting.append(asked)
+        return asked
+
+    def end(self) -> None:
+        self.transport.write(_TERMINATE)
+        self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        received = self._received
+        received += data
+        at, size = 0, len(received)
+        while at + 5 <= size:
+            kind, length = _HEAD.unpack_from(received, at)
+            end = at + 1 + length
+            if end > size:
+                break
+            self._take(kind, received, at + 5, end)
+            at = end
+        del received[:at]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for asked in self.waiting:
+            asked.fail(exc or ConnectionResetError("the database closed the connection"))
+        self.waiting.clear()
+
+    def answered(self, asked: Asked) -> None:
+        """For who shares a wire: this one is done."""
+
+    def failed(self) -> None:
+        """For the same: a statement has failed."""
+
+    def _take(self, kind: bytes, message: bytearray, start: int, end: int) -> None:
+        if kind == b"D":  # DataRow
+            self.waiting[0].under_way.append(_row(message, start))
+        elif kind == b"C":  # CommandComplete: a statement is done
+            asked = self.waiting[0]
+            asked.rows.append(asked.under_way)
+            asked.under_way = []
+        elif kind == b"Z":  # ReadyForQuery: a Sync is answered
+            self.in_transaction = message[start] != ord("I")
+            asked = self.waiting[0]
+            asked.syncs -= 1
+            if not asked.syncs:
+                self.waiting.popleft()
+                asked.finish()
+                self.answered(asked)
+        elif kind == b"T":  # RowDescription
+            self.waiting[0].parsing.popleft().columns = _columns(message, start)
+        elif kind == b"n":  # NoData: it has no rows
+            self.waiting[0].parsing.popleft()
+        elif kind == b"E":  # ErrorResponse
+            self.failed()
+            if self.waiting:
+                asked = self.waiting[0]
+                asked.error = asked.error or _error(bytes(message[start:end]))
+                for prepared in asked.parsing:  # the server has not seen them now either
+                    self._prepared.pop(prepared.sql, None)
+        # The rest says that something went as it should, or notices something.
+
+
+class _Prepared:
+    """A statement that the server knows by its name, once it has been parsed."""
+
+    __slots__ = ("columns", "name", "sql")
+
+    def __init__(self, name: bytes, sql: str) -> None:
+        self.name = name
+        self.sql = sql
+        self.columns: list[tuple[str, Callable[[str], Any]]] = []
+
+
+def rows_of(asked: Asked, last: int) -> list[list[Row]]:
+    """The answer to its last statements, as Python has it."""
+    return [
+        [_decoded(prepared.columns, row) for row in rows]
+        for prepared, rows in zip(asked.statements[-last:], asked.rows[-last:], strict=True)
+    ]
+
+
+def _decoded(columns: Iterable[tuple[str, Callable[[str], Any]]], row: Raw) -> Row:
+    return {
+        name: None if value is None else decode(value.decode())
+        for (name, decode), value in zip(columns, row, strict=True)
+    }
+
+
+def _message(kind: bytes, body: bytes) -> bytes:
+    return _HEAD.pack(kind, len(body) + 4) + body
+
+
+def _bound(arguments: Sequence[object]) -> bytes:
+    """The rest of a Bind: every argument as text, every column of the answer as text."""
+    parts = [b"\0\0", _SHORT.pack(len(arguments))]
+    for argument in arguments:
+        if argument is None:
+            parts.append(_NULL)
+        else:
+            text = _text(argument).encode()
+            parts += (_INT.pack(len(text)), text)
+    parts.append(b"\0\0")
+    return b"".join(parts)
+
+
+def _text(argument: object) -> str:
+    if isinstance(argument, list):
+        elements = (str(element).replace("\\", "\\\\").replace('"', '\\"') for element in argument)
+        return "{" + ",".join(f'"{element}"' for element in elements) + "}"
+    if isinstance(argument, bytes):
+        return f"\\x{argument.hex()}"
+    if isinstance(argument, timedelta):
+        return f"{argument.total_seconds():f} seconds"
+    return str(argument)
+
+
+def _row(message: bytearray, at: int) -> Raw:
+    (columns,) = _SHORT.unpack_from(message, at)
+    at += 2
+    row: list[bytes | None] = []
+    for _ in range(columns):
+        (length,) = _INT.unpack_from(message, at)
+        at += 4
+        if length < 0:
+            row.append(None)
+        else:
+            row.append(bytes(message[at : at + length]))
+            at += length
+    return tuple(row)
+
+
+def _columns(message: bytearray, at: int) -> list[tuple[str, Callable[[str], Any]]]:
+    (number,) = _SHORT.unpack_from(message, at)
+    at += 2
+    columns = []
+    for _ in range(number):
+        end = message.index(0, at)
+        name = message[at:end].decode()
+        _, _, type_, _, _, _ = _COLUMN.unpack_from(message, end + 1)
+        columns.append((name, _DECODED.get(type_) or _other(name, type_)))
+        at = end + 1 + _COLUMN.size
+    return columns
+
+
+def _other(name: str, type_: int) -> Callable[[str], Any]:
+    def refuse(_: str) -> None:
+        raise TypeError(f"the column {name} is of a type that is not read here, {type_}: cast it")
+
+    return refuse if type_ < _FIRST_OWN_TYPE else str  # an enum's
+
+
+def _elements(array: str) -> list[str]:
+    found = _ELEMENT.findall(array)
+    return [bare or _ESCAPED.sub(r"\1", quoted) for quoted, bare in found]
+
+
+def _error(message: bytes) -> asyncpg.PostgresError:
+    fields: dict[str, Any] = {
+        field[:1].decode(): field[1:].decode(errors="replace")
+        for field in message.split(b"\0")
+        if field
+    }
+    error: asyncpg.PostgresError = asyncpg.PostgresError.new(fields)
+    return error
+
+
+# By the types' numbers in pg_type; those of a database's own begin behind.
+_FIRST_OWN_TYPE = 16384
+_DECODED: dict[int, Callable[[str], Any]] = {
+    16: "t".__eq__,  # boolean
+    17: lambda text: bytes.fromhex(text[2:]),  # bytea
+    20: int,
+    21: int,
+    23: int,
+    25: str,
+    114: str,  # json, as the driver has it
+    1009: _elements,  # text[]
+    1043: str,
+    1184: datetime.fromisoformat,  # timestamptz
+    2278: str,  # void
+    2950: UUID,
+    3802: str,  # jsonb
+}
