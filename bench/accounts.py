@@ -6,15 +6,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-from bench import tools
-from bench.contenders import Entrant, Running, Step, credentials, headers, signed_in
+from bench import lowest, tools
+from bench.contenders import LOWEST_BCRYPT, Entrant, Running, Step, credentials, headers, signed_in
 from bench.data import PASSWORD
 from bench.figures import Aim, Figure, percentile
 from bench.reads import SHAPE
-from bench.servers import TICK, Server
+from bench.servers import Server
 from bench.watch import Watch
 from bench.world import World
 from bench.wrk import Load, Request, load
@@ -22,7 +21,6 @@ from bench.wrk import Load, Request, load
 LOGINS = 8  # at once
 REFRESHES = 12  # fewer than there are accounts, as a chain in flight has no token to give
 LONG, SHORT = 4, 2  # seconds of a round, with hashing and without
-LOW_COST = 4  # bcrypt's lowest
 
 
 def by_title(running: Running) -> dict[str, list[Any]]:
@@ -73,9 +71,8 @@ def _argon2_a_second(seconds: int) -> float:
 
 
 def _said(command: Sequence[str]) -> str:
-    root = Path(__file__).parents[1]
     return subprocess.run(
-        command, cwd=root, capture_output=True, text=True, check=True, timeout=60
+        command, cwd=tools.ROOT, capture_output=True, text=True, check=True, timeout=60
     ).stdout
 
 
@@ -127,9 +124,8 @@ def refreshes(world: World, running: Running, about: str, rounds: int, step: Ste
 def invites(world: World, running: Running, about: str, rounds: int, step: Step) -> list[Figure]:
     """An invite and its acceptance, without what the new member's password takes to hash.
 
-    The servers in Python hash in threads beside the main one, whose CPU is therefore all that is
-    not hashing. bcryptjs hashes on Bun's only thread: `running` has Hono at the lowest cost, and
-    what a hash at that cost takes, measured beside it in each round, is taken off.
+    All of `running` hash at their lowest cost, as what a hash does to the processors' caches would
+    be measured otherwise; what one takes at that cost, measured in each round, is taken off.
     """
     pairs: dict[str, list[float]] = by_title(running)
     database: dict[str, list[float]] = by_title(running)
@@ -139,7 +135,6 @@ def invites(world: World, running: Running, about: str, rounds: int, step: Step)
             step(f"{about}: {title}, round {turn} of {rounds}")
             admins = headers(entrant.contender, server, SHAPE.numbers)
             requests = [Request("POST", "/api/users/invite", one, {}) for one in admins]
-            before = _main_thread_cpu(server.pid)
             found = load(
                 server,
                 requests,
@@ -151,11 +146,8 @@ def invites(world: World, running: Running, about: str, rounds: int, step: Step)
             )
             if not turn:
                 continue
-            main_thread = _main_thread_cpu(server.pid) - before
-            if title == "Hono":
-                pairs[title].append(2 * found.server_cpu - _bcrypt_cpu())
-            else:
-                pairs[title].append(2 * main_thread / found.counts.requests)
+            of_hashing = _bcrypt_cpu() if title == "Hono" else lowest.hash_cpu()
+            pairs[title].append(2 * found.server_cpu - of_hashing)
             database[title].append(2 * found.database_cpu)
     together = {
         title: [one + other for one, other in zip(pairs[title], database[title], strict=True)]
@@ -168,16 +160,10 @@ def invites(world: World, running: Running, about: str, rounds: int, step: Step)
     ]
 
 
-def _main_thread_cpu(pid: int) -> float:
-    """Microseconds of CPU, in steps of a tick: of another process's thread there is no clock."""
-    after_name = Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(after_name[11]) + int(after_name[12])) * TICK * 1e6
-
-
 def _bcrypt_cpu() -> float:
     """Microseconds of CPU of a hash at the lowest cost."""
     script = str(tools.javascript() / "hash.ts")
-    return float(_said([tools.bun(), script, PASSWORD, str(LOW_COST), "1"]))
+    return float(_said([tools.bun(), script, PASSWORD, LOWEST_BCRYPT, "1"]))
 
 
 def health(world: World, running: Running, about: str, rounds: int, step: Step) -> list[Figure]:

@@ -26,6 +26,7 @@ Step: TypeAlias = Say  # is told what is done next
 Entrants: TypeAlias = "dict[str, Entrant]"
 Running: TypeAlias = "Mapping[str, tuple[Entrant, Server]]"
 
+LOWEST_BCRYPT = "4"
 TENANTRY = Path(sys.executable).with_name("tenantry")
 ACCESS_SECRET, REFRESH_SECRET = secrets.token_urlsafe(48), secrets.token_urlsafe(48)
 
@@ -47,6 +48,7 @@ class Contender:
     sign_in: Request  # whose body is made of an account's credentials
     kept: Callable[[httpx.Response], str]  # the header of who is signed in
     health: str = "/health"
+    lowest: Environment | None = None  # to hash passwords at their lowest cost
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,18 @@ class Entrant:
     folder: Path
 
     @contextmanager
-    def started(self, processes: int = 1, **settings: str) -> Iterator[Server]:
+    def started(self, processes: int = 1, *, lowest: bool = False) -> Iterator[Server]:
         port = free_port()
         environment = {
             **self.environment,
             "PORT": str(port),
             "WORKERS": str(processes),
-            **settings,
+            **((self.contender.lowest or {}) if lowest else {}),
         }
         command = self.contender.command(port, processes)
+        if lowest and self.contender.title == "Tenantry":
+            command = [sys.executable, "-m", "bench.lowest", *command[1:]]
+            environment["PYTHONPATH"] = str(tools.ROOT)
         with running(
             command, environment, self.folder, port=port, health=self.contender.health
         ) as server:
@@ -163,8 +168,24 @@ CONTENDERS = {
     "tenantry": Contender(
         "Tenantry", "tenantry_bench", _prepare_tenantry, _tenantry_command, LOGIN, _bearer
     ),
-    "hono": Contender("Hono", "hono", _prepare_hono, _bun_command("hono"), LOGIN, _bearer),
-    "fastapi": Contender("FastAPI", "fastapi", _prepare_fastapi, _uvicorn_command, LOGIN, _bearer),
+    "hono": Contender(
+        "Hono",
+        "hono",
+        _prepare_hono,
+        _bun_command("hono"),
+        LOGIN,
+        _bearer,
+        lowest={"BCRYPT_COST": LOWEST_BCRYPT},
+    ),
+    "fastapi": Contender(
+        "FastAPI",
+        "fastapi",
+        _prepare_fastapi,
+        _uvicorn_command,
+        LOGIN,
+        _bearer,
+        lowest={"ARGON2_LOWEST": "yes"},
+    ),
     "better-auth": Contender(
         "Better Auth",
         "better_auth",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from bench import plans, reads
+from bench import plans, reads, tools
 from bench.contenders import Entrant, Step, enter
 from bench.figures import Figure
 from bench.reads import READS, SHAPE, Caller, Read
@@ -112,8 +112,7 @@ def _floor(
     database_cpu: dict[str, list[float]] = {"Tenantry": [], "pgbench": []}
     port = free_port()
     command = [sys.executable, "-m", "bench.echo", str(port), str(body)]
-    root = Path(__file__).parents[1]
-    with running(command, {"PYTHONPATH": str(root)}, cluster.folder, port=port) as echo:
+    with running(command, {"PYTHONPATH": str(tools.ROOT)}, cluster.folder, port=port) as echo:
         bare = Caller("echo", "echo", echo, caller.shape, caller.headers)
         for turn in range(ROUNDS):
             step(f"the floor of {read.path}, round {turn + 1} of {ROUNDS}")

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 
 PEERS = Path(__file__).parent / "peers"
-BUILD = Path(__file__).parents[1] / "build" / "bench"
+ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "build" / "bench"
 PATIENCE = 600  # seconds that an installation may take
 
 
