@@ -29,6 +29,19 @@ async def test_uses_a_connection_again_before_it_opens_another(pool: Pool) -> No
     await pool.close()
 
 
+async def test_prefers_one_that_is_where_it_is_wanted(pool: Pool) -> None:
+    inside, outside = await pool.acquire(), await pool.acquire()
+    inside.nowhere = False
+    for first, second in ((inside, outside), (outside, inside)):
+        pool.release(first)
+        pool.release(second)
+        assert await pool.acquire(nowhere=True) is outside
+        assert await pool.acquire(nowhere=True) is inside, "rather than waiting"
+    for connection in (inside, outside):
+        pool.release(connection)
+    await pool.close()
+
+
 async def test_never_opens_more_than_its_size(pool: Pool) -> None:
     async def use() -> int:
         connection = await pool.acquire()

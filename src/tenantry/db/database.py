@@ -201,7 +201,7 @@ class Database:
     @asynccontextmanager
     async def system(self) -> AsyncIterator[Connection]:
         """A connection that is entered nowhere: it sees no tenant's rows."""
-        connection = await self._pool.acquire()
+        connection = await self._pool.acquire(nowhere=True)
         broken = True
         try:
             if not connection.nowhere:

@@ -139,21 +139,22 @@ class Pool:
         self._collects_news = collects_news
         self._size = size
         self._server_settings = server_settings
-        self._idle: list[Connection] = []
+        self._idle: dict[bool, list[Connection]] = {True: [], False: []}  # by whether nowhere
         self._closed = False
         self._open = 0  # those in use and being opened too
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
 
-    async def acquire(self) -> Connection:
-        """A connection, to be given back by `release`.
+    async def acquire(self, *, nowhere: bool = False) -> Connection:
+        """A connection, to be given back by `release`; one that is `nowhere`, if that is wanted and
+        there is one, which then need not be led there.
 
         Raises:
             TimeoutError: none became free in time.
             OSError, asyncpg.PostgresError: a new one cannot be opened.
         """
         while True:
-            while self._idle:
-                connection = self._idle.pop()
+            while idle := self._idle[nowhere] or self._idle[not nowhere]:
+                connection = idle.pop()
                 if not connection.is_closed():
                     return connection
                 self._open -= 1
@@ -170,12 +171,12 @@ class Pool:
             self._open -= 1
             self._hand_over(None)
         elif not self._hand_over(connection):
-            self._idle.append(connection)
+            self._idle[connection.nowhere].append(connection)
 
     async def close(self) -> None:
         """Close what is idle, and what is in use when it is given back."""
         self._closed = True
-        idle, self._idle = self._idle, []
+        idle, self._idle = [*self._idle[True], *self._idle[False]], {True: [], False: []}
         closing = [connection.close(timeout=CLOSE_TIMEOUT) for connection in idle]
         await asyncio.gather(*closing, return_exceptions=True)
 
