@@ -129,9 +129,9 @@ class TestRoundTrips:
         assert others == [
             "SELECT wait, | SELECT organisation_id,",
             "BEGIN | SELECT organisation_id,",
-            "WITH joined",
         ]
         assert last.split(" | ") == [
+            "WITH joined",
             "WITH organisation",
             "UPDATE invites",
             "WITH organisation",

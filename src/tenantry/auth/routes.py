@@ -45,7 +45,7 @@ from tenantry.reply import Reply
 from tenantry.routing import Router
 from tenantry.tenancy.founding import found
 from tenantry.tenancy.guards import note_identity, signed_in
-from tenantry.tenancy.joining import join_as_new
+from tenantry.tenancy.joining import join_as_new, without_account
 from tenantry.tenancy.permissions import Role
 from tenantry.tenancy.person import Person
 from tenantry.tenancy.product import Product
@@ -110,24 +110,23 @@ async def register(
             raise EmailInUse
     password_hash = await passwords.hash(data.password)
     user, organisation = uuid7(), uuid7()
-    async with database.system() as connection, connection.transaction():
-        await found(connection, organisation, data.organisation_name, product.plans.first.name)
-        joined = await join_as_new(
-            connection,
-            organisation,
-            user=user,
-            email=data.email,
-            name=data.name,
-            password_hash=password_hash,
-            role=Role.ADMIN,
-            owner=True,
-        )
-        if not joined:
-            raise EmailInUse
-        await attempts.succeeded(connection, Guess.PASSWORD, data.email)
-        if mail.sends:
-            await mail_verification(connection, mail, tokens, user)
-        opened = await open_session(connection, tokens, user, device_of(request.scope))
+    with without_account(EmailInUse):
+        async with database.system() as connection, connection.pipelined():
+            await found(connection, organisation, data.organisation_name, product.plans.first.name)
+            await join_as_new(
+                connection,
+                organisation,
+                user=user,
+                email=data.email,
+                name=data.name,
+                password_hash=password_hash,
+                role=Role.ADMIN,
+                owner=True,
+            )
+            await attempts.succeeded(connection, Guess.PASSWORD, data.email)
+            if mail.sends:
+                await mail_verification(connection, mail, tokens, user)
+            opened = await open_session(connection, tokens, user, device_of(request.scope))
     note_identity(request.scope, user, organisation)
     return cookie.keep(Reply("Registration successful", opened))
 

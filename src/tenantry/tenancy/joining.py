@@ -3,18 +3,23 @@
 Within the caller's transaction, which has entered the organisation and locked its row.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
+
+import asyncpg
 
 from tenantry import feed
 from tenantry.db.pool import Connection
+from tenantry.errors import TenantryError
 from tenantry.events import UserJoined
 
+ONE_ACCOUNT_AN_ADDRESS = "users_email"  # the index
 CREATE_MEMBER = """
 WITH joined AS MATERIALIZED (SELECT tenantry.create_member($2, $3, $4, $5, $6, $7) AS created)
 UPDATE organisations SET member_count = member_count + 1, updated_at = now()
   FROM joined
  WHERE id = $1 AND joined.created
-RETURNING id
 """
 ADD_MEMBER = """
 WITH joined AS MATERIALIZED (SELECT name, email FROM tenantry.add_member($2, $3, $4))
@@ -35,13 +40,22 @@ async def join_as_new(
     password_hash: str,
     role: str,
     owner: bool = False,
-) -> bool:
-    """Make an account as a member of the organisation. False: the address has an account."""
+) -> None:
+    """Make an account as a member of the organisation; all of it within `without_account`."""
     account = (user, email, name, password_hash)
-    if not await connection.fetchval(CREATE_MEMBER, organisation, *account, role, owner):
-        return False
+    await connection.execute(CREATE_MEMBER, organisation, *account, role, owner)
     await _record(connection, organisation, user, name, email, role)
-    return True
+
+
+@contextmanager
+def without_account(otherwise: type[TenantryError]) -> Iterator[None]:
+    """Raises `otherwise` where the address of whoever is to join has an account."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name != ONE_ACCOUNT_AN_ADDRESS:
+            raise
+        raise otherwise from None
 
 
 async def join(

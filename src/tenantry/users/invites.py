@@ -35,7 +35,7 @@ from tenantry.mail import Mail
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
 from tenantry.tenancy.guards import allowed, note_identity, signed_in_or_nobody
-from tenantry.tenancy.joining import join, join_as_new
+from tenantry.tenancy.joining import join, join_as_new, without_account
 from tenantry.tenancy.permissions import Permission, Role
 from tenantry.tenancy.person import Person
 from tenantry.tenancy.plans import Plans
@@ -171,9 +171,11 @@ async def accept_invite(
             raise AccountExists  # before we hash: nobody makes us do that with a made-up token
         passwords.check_new(password, found["email"], name)
         password_hash = await passwords.hash(password)
-        async with database.system() as connection, connection.pipelined():
-            member = await _accept(connection, product.plans, hashed, uuid7(), name, password_hash)
-            await _proven(connection, member, attempts, mail)
+        with without_account(AccountExists):
+            async with database.system() as connection, connection.pipelined():
+                account = (uuid7(), name, password_hash)
+                member = await _accept(connection, product.plans, hashed, *account)
+                await _proven(connection, member, attempts, mail)
     note_identity(request.scope, member.id, member.organisation_id)
     return Reply("Invite accepted successfully", member)
 
@@ -207,7 +209,7 @@ async def _accept(
     if not seats.free():
         raise seat_limit_reached(seats.plan)
     if name is not None and password_hash is not None:
-        joined = await join_as_new(
+        await join_as_new(
             connection,
             organisation,
             user=user,
@@ -216,8 +218,6 @@ async def _accept(
             password_hash=password_hash,
             role=found["role"],
         )
-        if not joined:
-            raise AccountExists
     else:
         name = await join(connection, organisation, user=user, role=found["role"])
         if name is None:
