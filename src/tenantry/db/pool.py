@@ -62,10 +62,9 @@ class Connection(DriverConnection):
             wire.transport.write(bytes(message))
             async with asyncio.timeout(COMMAND_TIMEOUT):
                 await asked.answer
-        except asyncpg.PostgresError:
-            raise
-        except BaseException:  # what became of it, nobody will know
-            self.terminate()
+        except BaseException as error:
+            if not isinstance(error, asyncpg.PostgresError) or wire.transport.is_closing():
+                self.terminate()  # what became of it, nobody will know
             raise
         finally:
             wire.transport.set_protocol(driver)
