@@ -1,6 +1,7 @@
 """The hot statements: how many there are, and that each finds its rows by an index."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -10,7 +11,7 @@ import pytest
 
 from tenantry.activities.routes import MAX_SEQ, page_statement
 from tenantry.db.database import ENTER, ENTER_NOWHERE, ENTER_TO_READ
-from tenantry.db.pool import Connection, Pool
+from tenantry.db.pool import Connection
 from tenantry.db.reader import Reader
 from tenantry.db.wire import Raw, Statement
 from tenantry.organisations.organisation import ORGANISATION_TO_READ
@@ -32,22 +33,30 @@ class TestRoundTrips:
         line for each round trip.
         """
         sent: list[str] = []
-        opened, together = Pool._opened, Connection.together
+        pooled: set[Connection] = set()
+        opened = Pool._opened
 
-        async def listening(pool: Pool) -> Connection:
+        async def opening(pool: Pool) -> Connection:
             connection = await opened(pool)
-            connection.add_query_logger(lambda record: sent.append(record.query.strip()))
+            pooled.add(connection)
             return connection
 
-        async def listening_too(
-            connection: Connection, *statements: Statement
-        ) -> list[list[dict[str, Any]]]:
-            all_of_it = [*(connection._later or []), *statements]
-            sent.append(" | ".join(" ".join(sql.split()[:2]) for sql, _ in all_of_it))
-            return await together(connection, *statements)
+        def listening(name: str) -> Callable[..., Any]:
+            asked = getattr(Connection, name)
 
-        monkeypatch.setattr(Pool, "_opened", listening)
-        monkeypatch.setattr(Connection, "together", listening_too)
+            async def ask(connection: Connection, *arguments: Any) -> Any:
+                if name == "together":
+                    all_of_it = [*(connection._later or []), *arguments]
+                    sent.append(" | ".join(" ".join(sql.split()[:2]) for sql, _ in all_of_it))
+                elif connection in pooled and connection._later is None:
+                    sent.append(arguments[0])
+                return await asked(connection, *arguments)
+
+            return ask
+
+        monkeypatch.setattr(Pool, "_opened", opening)
+        for name in ("execute", "fetch", "fetchrow", "fetchval", "together"):
+            monkeypatch.setattr(Connection, name, listening(name))
         return sent
 
     @pytest.fixture
@@ -91,8 +100,9 @@ class TestRoundTrips:
         admin = await api.register()
         statements.clear()
         ok(await admin.broadcast("hello"), 201)
-        heads = [statement.split()[0] for statement in statements]
-        assert heads == ["SELECT", "BEGIN;", "WITH", "SELECT", "COMMIT;"]
+        entered, *others = statements
+        assert entered == ENTER
+        assert others == ["BEGIN | WITH organisation | SELECT activity.id,", "COMMIT"]
 
     async def test_of_a_sign_in_are_one_more_for_the_counting_of_guesses(
         self, serve: Serve, statements: list[str]

@@ -127,7 +127,7 @@ async def switch_organisation(
     """Tokens of this session for another organisation. Those for the present one stay good, so
     that other tabs are not disturbed. The next login begins where one worked last.
     """
-    async with person.connection.transaction():
+    async with person.connection.pipelined():
         switched = await switch(person.connection, tokens, person, data.organisation_id)
     note_identity(request.scope, person.user_id, data.organisation_id)
     return cookie.keep(Reply("Organisation switched", switched))

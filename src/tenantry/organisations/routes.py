@@ -53,12 +53,14 @@ CHANGE_PLAN = """
 UPDATE organisations SET subscription_plan = $2, updated_at = now() WHERE id = $1
 """
 ROLES = "SELECT count(*) FROM roles WHERE organisation_id = $1"
-ACTIVITY = f"""
+# What this transaction has recorded, which holds the organisation's row.
+LATEST = f"""
 SELECT {feed.COLUMNS}
   FROM activities AS activity
   LEFT JOIN users AS actor  ON actor.id  = activity.actor_id
   LEFT JOIN users AS target ON target.id = activity.target_id
- WHERE activity.organisation_id = $1 AND activity.seq = $2
+ WHERE activity.organisation_id = $1
+   AND activity.seq = (SELECT last_seq FROM organisations WHERE id = $1)
 """
 
 
@@ -168,11 +170,11 @@ async def broadcast(
     data: JSONBody[BroadcastInput], tenant: NamedDependency[Tenant]
 ) -> Reply[Activity]:
     """Sends a BROADCAST_MESSAGE to everybody who is connected, and writes it to the feed."""
-    async with tenant.transaction():
-        seq = await tenant.record(
+    async with tenant.pipelined():
+        await tenant.record_later(
             BroadcastMessage(data.message, tenant.user_id, datetime.now(UTC)), data.message
         )
-        activity = await tenant.fetch_one(feed.activity, ACTIVITY, tenant.organisation_id, seq)
+        activity = await tenant.fetch_one(feed.activity, LATEST, tenant.organisation_id)
     assert activity is not None
     return Reply("Message broadcasted", activity)
 
