@@ -11,7 +11,7 @@ import pytest
 
 from tenantry.activities.routes import MAX_SEQ, page_statement
 from tenantry.db.database import ENTER, ENTER_NOWHERE, ENTER_TO_READ
-from tenantry.db.pool import Connection
+from tenantry.db.pool import Connection, Pool
 from tenantry.db.reader import Reader
 from tenantry.db.wire import Raw, Statement
 from tenantry.organisations.organisation import ORGANISATION_TO_READ
