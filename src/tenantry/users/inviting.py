@@ -33,37 +33,26 @@ LIFETIME = timedelta(hours=24)
 MOST_TO_ONE_ADDRESS = 10
 MOST_OF_ONE_ORGANISATION = 1000
 
-# What stands in the way of inviting the addresses $2: each as it is in lower case.
+# What stands in the way of inviting the addresses $2, which are in lower case.
 LOOK = """
-SELECT (SELECT array_agg(lower(users.email))
-          FROM memberships
-          JOIN users ON users.id = memberships.user_id
-         WHERE memberships.organisation_id = $1 AND memberships.removed_at IS NULL
-           AND lower(users.email) = ANY($2)) AS members,
-       (SELECT array_agg(lower(email))
-          FROM invites
-         WHERE organisation_id = $1 AND lower(email) = ANY($2)
-           AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()) AS invited,
-       (SELECT array_agg(lower(email))
-          FROM invites
-         WHERE organisation_id = $1 AND lower(email) = ANY($2)
-           AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at <= now()) AS expired,
+WITH sent AS MATERIALIZED (
+    SELECT lower(email) AS email, sends
+      FROM invites
+     WHERE organisation_id = $1 AND sent_at > now() - interval '24 hours'
+)
+SELECT members, invited, expired,
        (SELECT count(*)
           FROM invites
          WHERE organisation_id = $1
            AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()) AS reserved,
-       (SELECT coalesce(sum(sends), 0)
-          FROM invites
-         WHERE organisation_id = $1 AND sent_at > now() - interval '24 hours') AS sent,
+       (SELECT coalesce(sum(sends), 0) FROM sent) AS sent,
        (SELECT json_object_agg(email, sends)
-          FROM (SELECT lower(email) AS email, sum(sends) AS sends
-                  FROM invites
-                 WHERE organisation_id = $1 AND sent_at > now() - interval '24 hours'
-                   AND lower(email) = ANY($2)
-                 GROUP BY 1) AS each) AS sent_to_each,
+          FROM (SELECT email, sum(sends) AS sends FROM sent
+                 WHERE email = ANY($2) GROUP BY email) AS each) AS sent_to_each,
        now() + $4 AS expires_at,
        (SELECT name FROM users WHERE id = $3) AS inviter,
        (SELECT name FROM organisations WHERE id = $1) AS organisation
+  FROM tenantry.standing_of($2)
 """
 SUPERSEDE = """
 UPDATE invites SET revoked_at = now()
