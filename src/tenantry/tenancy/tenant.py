@@ -89,9 +89,25 @@ class TenantScope:
             raise TypeError(f"the job {name} takes a {self.product.jobs[name].__name__}")
         await self.execute(ENQUEUE, name, msgspec.json.encode(payload))
 
+    @property
+    def actor(self) -> UUID | None:
+        """Who is said to have done what is recorded: of a job, nobody."""
+        return None
+
     async def record(self, event: Event, message: str, *, target: UUID | None = None) -> int:
-        """See `feed.record`; a job is nobody, so the actor is null."""
-        return await feed.record(self.connection, event, message, actor=None, target=target)
+        """See `feed.record`."""
+        return await feed.record(self.connection, event, message, actor=self.actor, target=target)
+
+    async def record_later(self, event: Event, message: str, *, target: UUID | None = None) -> None:
+        """See `feed.record_later`."""
+        await feed.record_later(
+            self.connection,
+            self.organisation_id,
+            event,
+            message,
+            actor=self.actor,
+            target=target,
+        )
 
 
 class Tenant(TenantScope):
@@ -121,20 +137,10 @@ class Tenant(TenantScope):
         self.owner = owner
         self.permissions = product.permissions.of(role, owner=owner, custom=custom_permissions)
 
-    async def record(self, event: Event, message: str, *, target: UUID | None = None) -> int:
-        """See `feed.record`; the actor is the one asking."""
-        return await feed.record(self.connection, event, message, actor=self.user_id, target=target)
-
-    async def record_later(self, event: Event, message: str, *, target: UUID | None = None) -> None:
-        """See `feed.record_later`."""
-        await feed.record_later(
-            self.connection,
-            self.organisation_id,
-            event,
-            message,
-            actor=self.user_id,
-            target=target,
-        )
+    @property
+    def actor(self) -> UUID:
+        """The one asking."""
+        return self.user_id
 
 
 def row_of(struct: type[T]) -> Callable[[Record], T]:
