@@ -29,12 +29,12 @@ Providers: TypeAlias = dict[str, tuple[Callable[..., Any], tuple[str, ...]]]
 DATA, READING = "data", "reading"
 OF_THE_REQUEST = {"request", "scope"}
 # Who is there is the guard's to find out: what a handler may ask for behind each.
-FOUND_BY_GUARDS = {"person", "reading", "somebody", "tenant"}
 FOUND_BY: dict[Guard, set[str]] = {
     any_member: {"reading", "tenant"},
     signed_in: {"person"},
     signed_in_or_nobody: {"somebody"},
 }
+FOUND_BY_GUARDS = {name for names in FOUND_BY.values() for name in names}
 # What a handler or a router can have that is the framework's to do.
 UNUSUAL = (
     *("after_request", "after_response", "background", "before_request", "cache", "cache_control"),
@@ -133,7 +133,7 @@ def _model(handler: HTTPRouteHandler, names: Iterable[str]) -> type[msgspec.Stru
 
 def _is_usual(handler: HTTPRouteHandler, application: Litestar) -> bool:
     """Whether nothing is asked of the framework but to call the handler, and send JSON."""
-    layers = handler.ownership_layers[1:]  # the first is the application
+    layers = handler.ownership_layers[1:]  # the first is the application, see app.py
     return (
         not any(getattr(layer, name, None) for layer in layers for name in UNUSUAL)
         and not handler.has_sync_callable
