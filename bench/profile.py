@@ -34,7 +34,7 @@ ROUNDS = 3
 REST = "event loop and C callbacks"
 PARTS = {
     "asking PostgreSQL": r"asyncpg|tenantry/db/",
-    "token, guard, reading": r"tenantry/(tenancy|direct)|joserfc",
+    "token, guard, reading": r"tenantry/(tenancy|direct|calls)",
     "handler and its JSON": r"tenantry/(users|organisations|activities|auth|feed|reply)|msgspec",
     "request id, limits, headers": r"tenantry/(edge|ratelimit|asgi|errors)|/limits/",
     "the log's line": r"tenantry/logs|structlog",

@@ -20,7 +20,7 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
-from litestar.types import ControllerRouterHandler, HTTPScope, Scope
+from litestar.types import ControllerRouterHandler, Scope
 
 from tenantry import asgi, logs, settings
 from tenantry.account import routes as account
@@ -35,7 +35,7 @@ from tenantry.console import routes as console
 from tenantry.db.branches import heads
 from tenantry.db.database import Database, unreachable
 from tenantry.dev.mail import router as development_mail
-from tenantry.direct import Reads
+from tenantry.direct import Calls
 from tenantry.docs import routes as docs
 from tenantry.docs.spec import document
 from tenantry.edge import EXPOSED_HEADERS, Edge
@@ -211,15 +211,15 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
         openapi_config=None,
         logging_config=None,
     )
-    reads = Reads(application, database, tokens, ours)
+    calls = Calls(application, database, tokens, ours)
     gateway = Gateway(database, tokens, ours, hub, heartbeat, config)
 
     async def by_kind(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         if scope["type"] == "lifespan":
             scope["state"]["hub"] = hub  # for the protocols, which hear of a shutdown first
-        if scope["type"] == "http" and await _answered(reads, scope, send):
-            return
         app = gateway if scope["type"] == "websocket" else cast(asgi.App, application)
+        if scope["type"] == "http":
+            app = await _called(calls, scope, receive) or app
         await app(scope, receive, send)
 
     server = Server(by_kind, settings=config, database=database, limiter=limiter)
@@ -234,10 +234,8 @@ def from_environment() -> asgi.App:
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorReply]:
-    """The one place where an exception becomes an answer."""
-    answered = _understood(request, error)
-    if answered.status >= 500:
-        request.scope["state"]["broken"] = True  # whatever its connection was doing
+    """Where an exception becomes an answer of the framework's."""
+    answered = _answered(cast(asgi.Scope, request.scope), error)
     return Response(
         error_reply(answered, request.scope["state"]["request_id"]),
         status_code=answered.status,
@@ -246,7 +244,23 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     )
 
 
-def _understood(request: Request[Any, Any, Any], error: Exception) -> TenantryError:
+async def _called(calls: Calls, scope: asgi.Scope, receive: asgi.Receive) -> asgi.App | None:
+    """The same without the framework: the edge answers what is raised."""
+    try:
+        return await calls.answer(scope, receive)
+    except Exception as error:
+        raise _answered(scope, error) from None
+
+
+def _answered(scope: asgi.Scope, error: Exception) -> TenantryError:
+    """The one place that says what a client is told of an exception."""
+    answered = _understood(scope, error)
+    if answered.status >= 500:
+        scope["state"]["broken"] = True  # whatever its connection was doing
+    return answered
+
+
+def _understood(scope: asgi.Scope, error: Exception) -> TenantryError:
     match error:
         case TenantryError():
             return error
@@ -255,14 +269,14 @@ def _understood(request: Request[Any, Any, Any], error: Exception) -> TenantryEr
         case MethodNotAllowedException():
             return NotAllowed(headers=dict(error.headers or {}))
         case ValidationException():
-            return Invalid(fields=_fields(request, error))
+            return Invalid(fields=_fields(scope, error))
         case ClientException():
             return BadRequest("The body is not valid JSON")
         case HTTPException(status_code=status) if status < 500:
             return BadRequest()
-        case UnicodeDecodeError() | RecursionError() if not _readable(request):
+        case UnicodeDecodeError() | RecursionError() if not _readable(scope):
             return BadRequest("The body is not valid JSON")
-    return _fault(error, cast(asgi.Scope, request.scope))
+    return _fault(error, scope)
 
 
 def _fault(error: Exception, scope: asgi.Scope) -> TenantryError:
@@ -279,27 +293,18 @@ def _fault(error: Exception, scope: asgi.Scope) -> TenantryError:
     return TenantryError()
 
 
-async def _answered(reads: Reads, scope: asgi.Scope, send: asgi.Send) -> bool:
+def _readable(scope: asgi.Scope) -> bool:
     try:
-        return await reads.answer(cast(HTTPScope, scope), send)
-    except TenantryError:
-        raise
-    except Exception as error:
-        raise _fault(error, scope) from error
-
-
-def _readable(request: Request[Any, Any, Any]) -> bool:
-    try:
-        msgspec.json.decode(request.scope["state"].get("body", b"null"))
+        msgspec.json.decode(scope["state"].get("body", b"null"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
 
 
-def _fields(request: Request[Any, Any, Any], error: ValidationException) -> tuple[FieldError, ...]:
-    data = request.route_handler.parsed_data_field
+def _fields(scope: asgi.Scope, error: ValidationException) -> tuple[FieldError, ...]:
+    data = scope["route_handler"].parsed_data_field
     if data is not None:
-        body = request.scope["state"].get("body") or b"null"
+        body = scope["state"].get("body") or b"null"
         return field_errors(data.annotation, msgspec.json.decode(body))
     extra = error.extra if isinstance(error.extra, list) else []
     return tuple(FieldError(item.get("key", ""), item["message"]) for item in extra)

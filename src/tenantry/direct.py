@@ -1,111 +1,113 @@
-"""Reads, answered without the framework in between.
+"""Calls, answered without the framework in between.
 
-A GET whose handler takes a `Reading` needs a token, a statement and an envelope; routing it,
-injecting into it and wrapping its answer costs Litestar more than all of that.
-Promises: a read is answered as Litestar would answer it, and refused as it would refuse; nobody is
-let in whom the route's guard would not let in. What is out of the ordinary (a query that does not
-fit, an Origin, another form of the path) is left to Litestar, which has the same routes.
+Litestar makes a task of each dependency, and routes, validates and wraps in layers; a handler needs
+to be given what the client sends and what the server has.
+
+Promises: a call is answered as Litestar would answer it, and refused as it would refuse; nobody is
+let in whom the route's guard would not let in. What is out of the ordinary, in a handler or in a
+request, is left to Litestar, which has the same routes and finds the request untouched.
 """
 
-from typing import Any
-from urllib.parse import parse_qsl
+import re
+from typing import Any, cast
 
 import msgspec
-from litestar import Litestar
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import QueryParameter
-from litestar.routes import HTTPRoute
+from litestar import Litestar, Request, Response
 from litestar.types import HTTPScope
 
-from tenantry.asgi import Send
+from tenantry.asgi import App, Headers, Receive, Scope, Send
+from tenantry.calls import Call, calls_of
 from tenantry.db.database import Database
-from tenantry.tenancy.guards import Allowed, any_member, asking, note_identity
+from tenantry.tenancy.guards import asking, note_identity
 from tenantry.tenancy.product import Product
 from tenantry.tenancy.reading import Reading
 from tenantry.tenancy.tokens import Tokens
 
-READING = "reading"
+HOST = re.compile(rb"[A-Za-z0-9.:\[\]_-]*")
 
 
-class Reads:
-    """The reads of an application, by their path."""
+class Calls:
+    """The calls of an application, by method and path."""
 
     def __init__(
         self, application: Litestar, database: Database, tokens: Tokens, product: Product
     ) -> None:
+        self._application = application
         self._database = database
         self._tokens = tokens
         self._product = product
-        self._by_path = {
-            route.path: _Read(handler)
-            for route in application.routes
-            if isinstance(route, HTTPRoute)
-            for handler in route.route_handlers
-            if _is_read(handler)
-        }
+        self._calls = calls_of(application)
 
-    async def answer(self, scope: HTTPScope, send: Send) -> bool:
-        """Whether it was one of them, and is answered.
+    async def answer(self, scope: Scope, receive: Receive) -> App | None:
+        """The answer, to be sent; None: the framework has to be asked.
 
         Raises:
-            TenantryError: it is refused.
+            Exception: whatever the guard or the handler raises.
         """
-        read = self._by_path.get(scope["path"])
-        if read is None or scope["method"] != "GET":
-            return False
-        if any(name == b"origin" for name, _ in scope["headers"]):
-            return False
-        who = asking(self._tokens, scope)
-        reading = Reading(self._database, self._product, who, read.permission)
-        arguments = read.arguments(reading, scope["query_string"])
-        if arguments is None:
-            return False
-        note_identity(scope, who.user, who.organisation)
-        answer = await read.handle(**arguments)
+        call = self._calls.get((scope["method"], scope["path"]))
+        if call is None or not _is_ordinary(scope["headers"]):
+            return None
+        sent = call.sent(scope)
+        if sent is None:
+            return None
+        scope["app"] = scope["litestar_app"] = self._application
+        scope["route_handler"], scope["path_params"] = call.handler, {}
+        if call.only_reads:
+            return _Json(call.status, call.encode(await self._read(call, scope, sent)))
+        request: Request[Any, Any, Any] = Request(cast(HTTPScope, scope), cast(Any, receive))
+        for guard in call.guards:
+            await guard(request, call.handler)
+        answer = await call.handler.fn(**sent, **call.given(request))
+        if isinstance(answer, Response) and _is_bare(answer):
+            answer = answer.content
+        if isinstance(answer, msgspec.Struct):
+            return _Json(call.status, call.encode(answer))
+        return cast(
+            App, await call.handler.to_response(self._application, data=answer, request=request)
+        )
+
+    async def _read(self, call: Call, scope: Scope, sent: dict[str, Any]) -> Any:
+        """A read lets in, or refuses, as it reads: no guard is asked before."""
+        who = asking(self._tokens, cast(HTTPScope, scope))
+        reading = Reading(self._database, self._product, who, call.permission)
+        note_identity(cast(HTTPScope, scope), who.user, who.organisation)
+        answer = await call.handler.fn(**sent, reading=reading)
         if not reading.entered:
             raise AssertionError(f"{scope['path']} answered without having read")
-        body = msgspec.json.encode(answer)
-        length = (b"content-length", b"%d" % len(body))
+        return answer
+
+
+class _Json:
+    """An answer that is JSON and nothing else."""
+
+    __slots__ = ("_body", "_status")
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self._status = status
+        self._body = body
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        length = (b"content-length", b"%d" % len(self._body))
         headers = [(b"content-type", b"application/json"), length]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        return True
+        await send({"type": "http.response.start", "status": self._status, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body})
 
 
-class _Read:
-    def __init__(self, handler: HTTPRouteHandler) -> None:
-        self.handle = handler.fn
-        (guard,) = handler.resolve_guards()
-        self.permission = guard.permission if isinstance(guard, Allowed) else None
-        parameters = handler.parsed_fn_signature.parameters.items()
-        self._signature = handler.signature_model  # has the types, and their bounds
-        self._names = {
-            name for name, field in parameters if name != READING and not field.is_optional
-        }
-
-    def arguments(self, reading: Reading, query: bytes) -> dict[str, Any] | None:
-        """What the handler is given; None: the query does not fit, or says a thing twice."""
-        if not query:
-            return {READING: reading}
-        given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        named = dict(given)
-        if len(named) < len(given) or not named.keys() <= self._names:
-            return None
-        try:
-            model = msgspec.convert({**named, READING: reading}, self._signature, strict=False)
-        except msgspec.ValidationError:
-            return None
-        return msgspec.structs.asdict(model)
+def _is_ordinary(headers: Headers) -> bool:
+    """Whether no page of another origin asks, and Litestar would take the host as well."""
+    for name, value in headers:
+        if name == b"origin" or (name == b"host" and not HOST.fullmatch(value)):
+            return False
+    return True
 
 
-def _is_read(handler: HTTPRouteHandler) -> bool:
-    """Whether all that it asks for is understood here."""
-    parameters = dict(handler.parsed_fn_signature.parameters)
-    if parameters.pop(READING, None) is None:
-        return False
-    guards = handler.resolve_guards()
-    guarded = len(guards) == 1 and (guards[0] is any_member or isinstance(guards[0], Allowed))
-    return guarded and all(
-        isinstance(field.kwarg_definition, QueryParameter) and field.kwarg_definition.query is None
-        for field in parameters.values()
+def _is_bare(response: Response[Any]) -> bool:
+    """Whether it is its content and nothing else."""
+    return type(response) is Response and not (
+        response.background
+        or response.cookies
+        or response.headers
+        or response.media_type
+        or response.response_type_encoders
+        or response.status_code
     )

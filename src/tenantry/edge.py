@@ -124,7 +124,7 @@ class Exchange:
                 return
         try:
             await self.edge.app(self.scope, receive, self.send)
-        except TenantryError as error:  # of a WebSocket; Litestar answers those of its routes
+        except TenantryError as error:  # Litestar answers those of what is left to it
             await self.refuse(error)
 
     async def read_body(self, declared: int | None) -> Receive:
@@ -162,11 +162,14 @@ class Exchange:
 
     async def refuse(self, error: TenantryError) -> None:
         """Answer in the envelope, without asking the application."""
-        prefix = "websocket." if self.scope["type"] == "websocket" else ""
+        body = msgspec.json.encode(error_reply(error, self.request_id))
         headers = [
             (b"content-type", b"application/json"),
             *((name.encode(), value.encode()) for name, value in error.headers.items()),
         ]
+        prefix = "websocket." if self.scope["type"] == "websocket" else ""
+        if not prefix:  # uvicorn says it itself there
+            headers.append((b"content-length", b"%d" % len(body)))
         origin = dict(self.scope["headers"]).get(b"origin")
         if origin in self.edge.cors_origins:
             headers += [
@@ -174,7 +177,6 @@ class Exchange:
                 (b"access-control-expose-headers", ", ".join(EXPOSED_HEADERS).encode()),
                 (b"vary", b"Origin"),
             ]
-        body = msgspec.json.encode(error_reply(error, self.request_id))
         await self.send(
             {"type": f"{prefix}http.response.start", "status": error.status, "headers": headers}
         )

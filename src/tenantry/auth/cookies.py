@@ -24,6 +24,7 @@ from tenantry.settings import Settings
 T = TypeVar("T")
 
 HEADER = "X-Session-Cookie"
+HEADER_ON_THE_WIRE = HEADER.lower().encode()
 NAME = "tenantry_refresh"
 SECURE_NAME = f"__Host-{NAME}"  # browsers take it from https only, and for this host only
 
@@ -37,10 +38,9 @@ class RefreshCookie:
         self._secure = (settings.public_url or "").startswith("https://")
         self._lifetime = int(settings.jwt_refresh_expires_in.total_seconds())
         self.token: str | None = None
-        asked = request.headers.get(HEADER)
-        if asked is None:
+        if not any(name == HEADER_ON_THE_WIRE for name, _ in request.scope["headers"]):
             return
-        if asked != "1":
+        if request.headers.get(HEADER) != "1":
             raise Invalid(fields=(FieldError(HEADER, f"{HEADER} must be 1, or left out"),))
         elsewhere = request.headers.get("sec-fetch-site", "same-origin") != "same-origin"
         if elsewhere or not may_ask(request.scope, own_origin(settings.public_url)):
