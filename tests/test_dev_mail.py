@@ -142,6 +142,7 @@ def test_shows_an_invite_whose_link_works(owner_url: str, tmp_path: Path, page: 
         token = json.loads(invited.content)["data"]["token"]
         subject = "<b>Ada</b> invites you to Analytical Engines"
         arrived(page, subject)
+        page.get_by_role("button", name=subject).click()
         expect(page.get_by_role("heading", name=subject)).to_be_visible()
         mail = page.frame_locator("#html")
         expect(mail.get_by_role("heading", name=subject)).to_be_visible()

@@ -45,7 +45,7 @@ def payload(**changes: Any) -> dict[str, Any]:
         "org": str(ORGANISATION),
         "jti": "a",
         "iat": seconds,
-        "exp": seconds + 60,
+        "exp": seconds + 3600,
         **changes,
     }
     return {name: value for name, value in ours.items() if value is not None}
