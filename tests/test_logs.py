@@ -1,6 +1,7 @@
 """Logs: a structured line a request, and no secret in any."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tenantry.testing import PASSWORD, Api, connect_socket, ok, unique_email
@@ -46,6 +47,7 @@ async def test_one_line_a_request_that_names_who_but_no_secret(
     assert (users["method"], users["status"]) == ("GET", 200)
     assert (users["user"], users["organisation"]) == (admin.id, admin.organisation["id"])
     assert users["milliseconds"] > 0
+    assert datetime.fromisoformat(users["timestamp"]).tzinfo == UTC
     assert [line["request_id"] for line in requests if line["path"] == "/nowhere"] == ["mine-1"]
     for path in ("/api/auth/register", "/api/auth/refresh", "/api/users/accept-invite"):
         assert all(line["user"] for line in requests if line["path"] == path)

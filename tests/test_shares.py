@@ -63,7 +63,7 @@ async def test_a_refused_request_gives_its_share_back(serve: Serve) -> None:
 
 class TestShares:
     async def test_of_one_are_none_of_the_others(self) -> None:
-        shares = Shares(1)
+        shares = Shares(1, 1)
         await shares.take(ONE)
         await shares.take(OTHER)
         third = asyncio.create_task(shares.take(ONE))
@@ -74,7 +74,7 @@ class TestShares:
         await third
 
     async def test_go_to_who_waits_longest(self) -> None:
-        shares = Shares(1)
+        shares = Shares(1, 1)
         await shares.take(ONE)
         first, second = (asyncio.create_task(shares.take(ONE)) for _ in range(2))
         assert not await settled(second)
@@ -85,7 +85,7 @@ class TestShares:
         await second
 
     async def test_pass_by_who_gave_up(self) -> None:
-        shares = Shares(1)
+        shares = Shares(1, 1)
         await shares.take(ONE)
         first, second = (asyncio.create_task(shares.take(ONE)) for _ in range(2))
         assert not await settled(first)
@@ -94,7 +94,7 @@ class TestShares:
         await second
 
     async def test_given_to_who_is_cancelled_at_that_moment_go_on(self) -> None:
-        shares = Shares(1)
+        shares = Shares(1, 1)
         await shares.take(ONE)
         first, second = (asyncio.create_task(shares.take(ONE)) for _ in range(2))
         assert not await settled(second)
@@ -104,9 +104,62 @@ class TestShares:
             await first
         await second
 
+    async def test_that_did_not_come_are_not_passed_on(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever is cancelled in the moment in which it gives up has none."""
+        give_up = shares_module._give_up
+
+        def give_up_and_cancel(place: "asyncio.Future[None]") -> None:
+            give_up(place)
+            second.cancel()
+
+        shares = Shares(1, 1)
+        await shares.take(ONE)
+        with monkeypatch.context() as patch:
+            patch.setattr(shares_module, "PATIENCE", 0)
+            patch.setattr(shares_module, "_give_up", give_up_and_cancel)
+            second = asyncio.create_task(shares.take(ONE))
+            with pytest.raises(asyncio.CancelledError):
+                await second
+        third = asyncio.create_task(shares.take(ONE))
+        assert not await settled(third)
+        shares.give(ONE)
+        assert await settled(third)
+
+    async def test_are_more_until_another_asks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(shares_module, "COMPANY", 0.05)
+        shares = Shares(3, 1)
+        tasks = [asyncio.create_task(shares.take(ONE)) for _ in range(5)]
+        assert await settled(tasks[2])
+        assert not tasks[3].done()
+        await shares.take(OTHER)
+        shares.give(OTHER)
+        for _ in range(2):
+            shares.give(ONE)
+            assert not await settled(tasks[3])
+        shares.give(ONE)
+        assert await settled(tasks[3])
+        assert not tasks[4].done()
+        await asyncio.sleep(0.05)
+        more = [asyncio.create_task(shares.take(ONE)) for _ in range(3)]
+        assert not await settled(more[0])  # it came after the fifth
+        shares.give(ONE)
+        assert await settled(more[1])
+        assert tasks[4].done()
+        assert not more[2].done()
+
+    async def test_are_more_beside_another_that_wants_more_too(self) -> None:
+        shares = Shares(3, 1)
+        for who in (ONE, OTHER, ONE):  # all at once, and all given back
+            tasks = [asyncio.create_task(shares.take(who)) for _ in range(3)]
+            assert await settled(tasks[2])
+            for _ in tasks:
+                shares.give(who)
+
     async def test_are_not_waited_for_without_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shares_module, "PATIENCE", 0.01)
-        shares = Shares(1)
+        shares = Shares(1, 1)
         await shares.take(ONE)
         with pytest.raises(TimeoutError):
             await shares.take(ONE)

@@ -11,17 +11,15 @@ import time
 from collections.abc import Iterable
 
 import msgspec
-import structlog
 from uuid_utils.compat import uuid7
 
+from tenantry import logs
 from tenantry.asgi import App, Headers, Message, Receive, Scope, Send
 from tenantry.db.database import Database
 from tenantry.errors import TenantryError, TooLarge, TooMany, TooManyAuthAttempts, TooSlow
 from tenantry.ratelimit import RateLimiter, Verdict
 from tenantry.reply import error_reply
 from tenantry.settings import Settings
-
-log = structlog.get_logger("tenantry.request")
 
 MAX_BODY = 1024 * 1024
 BODY_TIMEOUT = 20.0  # seconds that a body may take
@@ -55,6 +53,7 @@ class Edge:
         self.app = app
         self.database = database
         self.limiter = limiter
+        self.log = logs.request_line()
         self.cors_origins = {origin.encode() for origin in settings.cors_origins}
         self.common = list(SECURITY_HEADERS)
         if settings.public_url and settings.public_url.startswith("https://"):
@@ -203,8 +202,7 @@ class Exchange:
             self.edge.database.release(tenant.connection, broken="broken" in self.state)
 
     def log(self) -> None:
-        log.info(
-            "request",
+        self.edge.log(
             request_id=self.request_id,
             method=self.method,
             path=self.scope["path"],

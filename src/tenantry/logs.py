@@ -5,6 +5,8 @@ What is logged never holds a query string, a header or a body: tokens and passwo
 
 import logging
 import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -45,6 +47,30 @@ def configure() -> None:
     # Below WARNING the server's own loggers print addresses with their query strings.
     logging.getLogger("uvicorn.error").addFilter(_no_refused_handshakes)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def request_line() -> Callable[..., None]:
+    """What writes the line of a request, given what it says.
+
+    Each request pays for it, so for machines it goes around structlog, which takes three times as
+    long to write the same.
+    """
+    if sys.stdout.isatty() or not structlog.is_configured():
+        log = structlog.get_logger("tenantry.request")
+
+        def shown(**said: object) -> None:
+            log.info("request", **said)
+
+        return shown
+    output = sys.stdout.buffer
+    encode = msgspec.json.Encoder(enc_hook=str).encode
+
+    def written(**said: object) -> None:
+        said |= {"event": "request", "level": "info", "timestamp": datetime.now(UTC)}
+        output.write(encode(said) + b"\n")  # in one piece, whoever else writes
+        output.flush()
+
+    return written
 
 
 def _no_refused_handshakes(record: logging.LogRecord) -> bool:

@@ -16,6 +16,7 @@ import asyncpg
 from asyncpg import Record
 
 from tenantry.db.pool import Connection, Pool
+from tenantry.db.reader import CONNECTIONS_OF_ONE as READERS_OF_ONE
 from tenantry.db.reader import Reader
 from tenantry.db.shares import Shares
 from tenantry.db.wire import Raw, Statement
@@ -24,7 +25,9 @@ from tenantry.errors import SecondFactorRequired, TenantryError
 POOL_SIZE = 10
 # Of one organisation, at once: whoever waits for its lock holds a connection meanwhile.
 CONNECTIONS_OF_ONE = POOL_SIZE // 2
-READS_OF_ONE = 16
+# One on each of its lines in the reader, so that no process of PostgreSQL works for long without a
+# pause. Where nobody is there to be held up, the next ones are sent before the first are answered.
+READS_OF_ONE, READS_OF_ONE_ALONE = READERS_OF_ONE, 16
 
 # Limits that the database itself holds, so that one statement cannot keep the others out.
 SERVER_SETTINGS = {
@@ -96,8 +99,8 @@ class Database:
         named = {**SERVER_SETTINGS, "application_name": application}
         self._pool = Pool(url, POOL_SIZE, named, collects_news=tell is not None)
         self._reader = Reader(self._pool)
-        self._connections = Shares(CONNECTIONS_OF_ONE)
-        self._reads = Shares(READS_OF_ONE)
+        self._connections = Shares(CONNECTIONS_OF_ONE, CONNECTIONS_OF_ONE)
+        self._reads = Shares(READS_OF_ONE_ALONE, READS_OF_ONE)
 
     async def close(self) -> None:
         await self._reader.close()
