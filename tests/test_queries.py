@@ -130,7 +130,7 @@ class TestRoundTrips:
         entered, *others = statements
         assert "FROM tenantry.enter(" in entered
         assert others == [
-            "BEGIN | SELECT subscription_plan, | SELECT users.name | WITH sent",
+            "BEGIN | SELECT subscription_plan, | SELECT users.name | SELECT members,",
             "INSERT INTO | WITH organisation | SELECT tenantry.enqueue($1, | COMMIT",
         ]
         statements.clear()

@@ -34,6 +34,7 @@ SERVER_SETTINGS = {
     "search_path": "public",
     "timezone": "UTC",
     "jit": "off",
+    "enable_seqscan": "off",  # so that a plan made of a small table is right when it has grown
     "statement_timeout": "30s",
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "60s",

@@ -1,5 +1,6 @@
 """Inviting: how invites are made and sent again, one or many, under the organisation's lock."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -35,24 +36,19 @@ MOST_OF_ONE_ORGANISATION = 1000
 
 # What stands in the way of inviting the addresses $2, which are in lower case.
 LOOK = """
-WITH sent AS MATERIALIZED (
-    SELECT lower(email) AS email, sends
-      FROM invites
-     WHERE organisation_id = $1 AND sent_at > now() - interval '24 hours'
-)
-SELECT members, invited, expired,
-       (SELECT count(*)
-          FROM invites
-         WHERE organisation_id = $1
-           AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()) AS reserved,
-       (SELECT coalesce(sum(sends), 0) FROM sent) AS sent,
-       (SELECT json_object_agg(email, sends)
-          FROM (SELECT email, sum(sends) AS sends FROM sent
-                 WHERE email = ANY($2) GROUP BY email) AS each) AS sent_to_each,
-       now() + $4 AS expires_at,
+SELECT members, invited, expired, reserved, sent, sent_to_these, now() + $4 AS expires_at,
        (SELECT name FROM users WHERE id = $3) AS inviter,
        (SELECT name FROM organisations WHERE id = $1) AS organisation
-  FROM tenantry.standing_of($2)
+  FROM tenantry.standing_of($2),
+       (SELECT count(*) AS reserved
+          FROM invites
+         WHERE organisation_id = $1
+           AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > now()) AS open,
+       (SELECT coalesce(sum(sends), 0) AS sent,
+               json_agg(json_build_array(lower(email), sends))
+                   FILTER (WHERE lower(email) = ANY($2)) AS sent_to_these
+          FROM invites
+         WHERE organisation_id = $1 AND sent_at > now() - interval '24 hours') AS lately
 """
 SUPERSEDE = """
 UPDATE invites SET revoked_at = now()
@@ -98,7 +94,7 @@ class Inviting:
         self._expired: set[str] = set()
         self._expires_at = datetime.max.replace(tzinfo=UTC)
         self._sent = 0
-        self._sent_to_each: dict[str, int] = {}
+        self._sent_to_each: Counter[str] = Counter()
         self._sender: dict[str, str] = {}
 
     async def look(self, emails: Iterable[str]) -> None:
@@ -114,7 +110,8 @@ class Inviting:
         self._taken |= dict.fromkeys(found["members"] or (), AlreadyMember)
         self._expired = set(found["expired"] or ())
         self._sent = found["sent"]
-        self._sent_to_each = msgspec.json.decode(found["sent_to_each"] or "{}")
+        for email, sends in msgspec.json.decode(found["sent_to_these"] or "[]"):
+            self._sent_to_each[email] += sends
         self._expires_at = found["expires_at"]
         self._sender = {"inviter": found["inviter"], "organisation": found["organisation"]}
         if self._plan.seats is not None:
@@ -167,7 +164,7 @@ class Inviting:
 
     def check_mail(self, email: str) -> None:
         """Count a mail to the address. Raises `TooManyInvites`."""
-        to_address = self._sent_to_each.get(email.lower(), 0)
+        to_address = self._sent_to_each[email.lower()]
         if to_address >= MOST_TO_ONE_ADDRESS:
             raise TooManyInvites(
                 f"This address was sent {to_address} invites in 24 hours; try again tomorrow"

@@ -19,21 +19,22 @@ CREATE INDEX invites_expiring ON invites (organisation_id, expires_at)
 -- have an invite there that is open, or one that has expired.
 CREATE FUNCTION tenantry.standing_of(
     _emails text[], OUT members text[], OUT invited text[], OUT expired text[])
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-BEGIN ATOMIC
-    SELECT (SELECT array_agg(wanted.email)
-              FROM unnest(_emails) AS wanted (email)
-              JOIN users ON lower(users.email) = wanted.email AND users.closed_at IS NULL
-              JOIN memberships ON memberships.user_id = users.id
-             WHERE memberships.organisation_id = tenantry.current_organisation()
-               AND memberships.removed_at IS NULL),
-           array_agg(wanted.email) FILTER (WHERE invites.expires_at > now()),
-           array_agg(wanted.email) FILTER (WHERE invites.expires_at <= now())
-      FROM unnest(_emails) AS wanted (email)
-      JOIN invites ON lower(invites.email) = wanted.email
-     WHERE invites.organisation_id = tenantry.current_organisation()
-       AND invites.accepted_at IS NULL AND invites.revoked_at IS NULL;
-END;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    entered CONSTANT uuid := tenantry.current_organisation();
+BEGIN
+    SELECT array_agg(lower(users.email)) INTO members
+      FROM users
+      JOIN memberships ON memberships.user_id = users.id
+     WHERE lower(users.email) = ANY(_emails) AND users.closed_at IS NULL
+       AND memberships.organisation_id = entered AND memberships.removed_at IS NULL;
+    SELECT array_agg(lower(email)) FILTER (WHERE expires_at > now()),
+           array_agg(lower(email)) FILTER (WHERE expires_at <= now())
+      INTO invited, expired
+      FROM invites
+     WHERE organisation_id = entered AND lower(email) = ANY(_emails)
+       AND accepted_at IS NULL AND revoked_at IS NULL;
+END $$;
 
 ALTER FUNCTION tenantry.standing_of(text[]) OWNER TO tenantry_door;
 REVOKE ALL ON FUNCTION tenantry.standing_of(text[]) FROM PUBLIC;
