@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -152,6 +153,17 @@ class TestPipelined:
                 await connection.execute(NOTE, "a")
                 await connection.execute(NOTE, "a")
                 await connection.execute(NOTE, "b")
+        assert await names(connection) == []
+        assert not connection.is_in_transaction()
+
+    async def test_does_not_pass_for_done_where_a_failure_was_swallowed(
+        self, connection: Connection
+    ) -> None:
+        with pytest.raises(asyncpg.InFailedSQLTransactionError):
+            async with connection.pipelined():
+                await connection.execute(NOTE, "a")
+                with suppress(asyncpg.DivisionByZeroError):
+                    await connection.fetchval(BROKEN, 0)
         assert await names(connection) == []
         assert not connection.is_in_transaction()
 

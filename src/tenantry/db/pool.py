@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from tenantry.db.wire import Row, Statement, Wire, rows_of
+from tenantry.db.wire import FAILED, IDLE, Row, Statement, Wire, rows_of
 
 if TYPE_CHECKING:
     DriverConnection: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -58,17 +58,21 @@ class Connection(DriverConnection):
         asked = wire.put(message, [*waiting, *statements], apart=apart)
         waiting.clear()
         wire.transport.set_protocol(wire)
+        silence = TimeoutError("the database does not answer")
+        timer = asyncio.get_running_loop().call_later(COMMAND_TIMEOUT, asked.fail, silence)
         try:
             wire.transport.write(bytes(message))
-            async with asyncio.timeout(COMMAND_TIMEOUT):
-                await asked.answer
+            await asked.answer
         except BaseException as error:
             if not isinstance(error, asyncpg.PostgresError) or wire.transport.is_closing():
                 self.terminate()  # what became of it, nobody will know
             raise
         finally:
+            timer.cancel()
             wire.transport.set_protocol(driver)
-            self._open = wire.in_transaction and not of_driver
+            if of_driver:  # which knows how its own stands
+                wire.status = IDLE
+            self._open = wire.status != IDLE
         return rows_of(asked, len(statements))
 
     @asynccontextmanager
@@ -81,6 +85,8 @@ class Connection(DriverConnection):
         self._later = [BEGIN]
         try:
             yield
+            if self._wire and self._wire.status == FAILED:  # PostgreSQL would roll back, and not say so
+                raise asyncpg.InFailedSQLTransactionError("a statement failed before the commit")
             await self.together(COMMIT)
         except BaseException:
             self._later = []

@@ -26,6 +26,7 @@ Raw: TypeAlias = tuple[bytes | None, ...]  # a row's columns, as PostgreSQL writ
 Row: TypeAlias = dict[str, Any]
 
 # Messages of https://www.postgresql.org/docs/current/protocol-message-formats.html
+IDLE, FAILED = ord("I"), ord("E")  # of no transaction, and of one that can only be rolled back
 _HEAD = Struct("!cI")  # the kind, and the length without the kind
 _SHORT = Struct("!H")
 _INT = Struct("!i")
@@ -71,7 +72,7 @@ class Wire(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.waiting: deque[Asked] = deque()
-        self.in_transaction = False  # as the server said last
+        self.status = IDLE  # as the server said last
         self._prepared: dict[str, _Prepared] = {}
         self._numbers = count()
         self._received = bytearray()
@@ -138,7 +139,7 @@ class Wire(asyncio.Protocol):
             asked.rows.append(asked.under_way)
             asked.under_way = []
         elif kind == b"Z":  # ReadyForQuery: a Sync is answered
-            self.in_transaction = message[start] != ord("I")
+            self.status = message[start]
             asked = self.waiting[0]
             asked.syncs -= 1
             if not asked.syncs:
