@@ -74,6 +74,7 @@ FAULTS = {
     "theirs": NotFoundException(),
     "teapot": HTTPException(status_code=418),
 }
+CONTENTS: dict[str, Any] = {"object": {"a": 1}, "list": [1], "text": "x", "nothing": None}
 DONE: list[str] = []
 
 
@@ -98,6 +99,12 @@ async def unusual(data: JSONBody[Odd], request: Request[Any, Any, Any]) -> Respo
         headers={"X-Odd": data.what},
         background=BackgroundTask(done, data.what),
     )
+
+
+@get("/bare", guards=[any_member], summary="Bare", operation_id="bare")
+async def bare(content: Annotated[str, QueryParameter()]) -> Response[Any]:
+    """Answers with a response that has nothing but its content, which is no struct."""
+    return Response(CONTENTS[content])
 
 
 @get("/asked", guards=[any_member], summary="Asked", operation_id="asked")
@@ -154,6 +161,7 @@ ROUTES: list[ControllerRouterHandler] = [
     faulty,
     unusual,
     asked,
+    bare,
     mistaken,
     own,
     HOOKED,
@@ -520,6 +528,13 @@ class TestOfAProduct:
         answer = await self.faulty(admin, what, **headers)
         after = ok(await self.faulty(admin, ""), 201)
         assert (before == after) == (answer.status_code < 500)
+
+    @pytest.mark.parametrize("content", CONTENTS)
+    async def test_answer_with_content_of_any_kind(self, admin: Account, content: str) -> None:
+        ours, theirs = await both(admin, "/api/odd/bare", content=content)
+        assert ours.status_code == theirs.status_code == 200
+        assert ours.content == theirs.content
+        assert headers_of(ours) == headers_of(theirs)
 
     async def test_answer_with_more_than_content(self, admin: Account, left: list[str]) -> None:
         path, body = "/api/odd/unusual", {"what": "bell", "number": "7"}

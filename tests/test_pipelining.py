@@ -57,8 +57,6 @@ class TestTogether:
             ("integer", -7),
             ("bigint", 2**60),
             ("uuid", UUID("01970000-0001-7000-8000-0000000003e8")),
-            ("bytea", b""),
-            ("bytea", bytes(range(256))),
             ("timestamptz", datetime(2026, 11, 25, 2, 16, 11, 985_490, tzinfo=UTC)),
             ("timestamptz", datetime(2026, 11, 25, 2, 16, 11, tzinfo=UTC)),
             ("text[]", []),
@@ -72,6 +70,46 @@ class TestTogether:
         sql = f"SELECT $1::{type_} AS value"
         [[row]] = await connection.together((sql, [value]))
         assert row["value"] == await connection.fetchval(sql, value) == value
+
+    async def test_takes_bytes_and_lists_of_them(self, connection: Connection) -> None:
+        every = bytes(range(256))
+        sql = """
+        SELECT encode($1::bytea, 'hex') AS one, encode(($2::bytea[])[2], 'hex') AS two,
+               $3::text[] AS gaps
+        """
+        [[row]] = await connection.together((sql, [every, [b"", every], ["a", None]]))
+        assert row == {"one": every.hex(), "two": every.hex(), "gaps": ["a", None]}
+
+    @pytest.mark.parametrize("argument", [1.5, {}, (1,), bytearray(b"x"), object()])
+    async def test_refuses_what_would_be_read_as_something_else(
+        self, connection: Connection, argument: object
+    ) -> None:
+        with pytest.raises(TypeError, match="is not written here"):
+            await connection.together((NOTE, [argument]))
+
+    async def test_waits_for_the_end_of_what_was_given_up(self, connection: Connection) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await connection.execute("SELECT pg_sleep(30)")
+        assert await connection.together((SIX, [5])) == [[{"number": 5}]]
+
+    async def test_refuses_two_at_once(self, connection: Connection) -> None:
+        first, second = await asyncio.gather(
+            *(connection.together(("SELECT pg_sleep(0.01)::text", [])) for _ in range(2)),
+            return_exceptions=True,
+        )
+        assert isinstance(second, asyncpg.InterfaceError)
+        assert not isinstance(first, BaseException)
+
+    async def test_prepares_anew_what_has_changed_under_its_plan(
+        self, connection: Connection
+    ) -> None:
+        everything = ("SELECT * FROM noted", ())
+        await connection.together((NOTE, ["a"]), everything)
+        await connection.execute("ALTER TABLE noted ADD COLUMN more integer")
+        with pytest.raises(asyncpg.FeatureNotSupportedError):
+            await connection.together(everything)
+        assert await connection.together(everything) == [[{"name": "a", "more": None}]]
 
     async def test_takes_a_duration(self, connection: Connection) -> None:
         for duration in (timedelta(days=30), timedelta(seconds=0.25), timedelta()):
@@ -155,6 +193,22 @@ class TestPipelined:
                 await connection.execute(NOTE, "b")
         assert await names(connection) == []
         assert not connection.is_in_transaction()
+
+    async def test_is_not_part_of_another_one(self, connection: Connection) -> None:
+        async with connection.pipelined():
+            await connection.execute(NOTE, "a")
+            with pytest.raises(asyncpg.InterfaceError):
+                async with connection.pipelined():
+                    raise AssertionError
+            with pytest.raises(asyncpg.InterfaceError):
+                connection.transaction()
+            for call in (connection.executemany(NOTE, [["b"]]), connection.prepare(NOTED)):
+                with pytest.raises(asyncpg.InterfaceError):
+                    await call
+        with pytest.raises(asyncpg.InterfaceError):
+            async with connection.transaction(), connection.pipelined():
+                raise AssertionError
+        assert await names(connection) == ["a"]
 
     async def test_does_not_pass_for_done_where_a_failure_was_swallowed(
         self, connection: Connection

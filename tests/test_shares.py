@@ -50,6 +50,26 @@ async def test_whoever_waits_for_a_lock_leaves_connections_to_others(
         ok(answer, 201)
 
 
+async def test_so_does_whoever_waits_for_their_own_account(
+    serve: Serve, owner: Db, owner_url: str
+) -> None:
+    api = await serve()
+    flooding, neighbour = await api.register(), await api.register()
+    locker = await asyncpg.connect(owner_url)
+    async with locker.transaction():
+        await locker.execute("SELECT FROM users WHERE id = $1 FOR UPDATE", UUID(flooding.id))
+        flood = [
+            asyncio.create_task(flooding.patch("/api/auth/me", name=f"Ada {number}"))
+            for number in range(3 * POOL_SIZE)
+        ]
+        await eventually(lambda: owner.fetchval(WAITING), CONNECTIONS_OF_ONE)
+        ok(await neighbour.patch("/api/auth/me", name="Grace"))
+        assert not any(task.done() for task in flood)
+    await locker.close()
+    for answer in await asyncio.gather(*flood):
+        ok(answer)
+
+
 async def test_a_refused_request_gives_its_share_back(serve: Serve) -> None:
     api = await serve()
     admin = await api.register()

@@ -58,10 +58,10 @@ class Calls:
         for guard in call.guards:
             await guard(request, call.handler)
         answer = await call.handler.fn(**sent, **call.given(request))
-        if isinstance(answer, Response) and _is_bare(answer):
-            answer = answer.content
-        if isinstance(answer, msgspec.Struct):
-            return _Json(call.status, call.encode(answer))
+        bare = isinstance(answer, Response) and _is_bare(answer)
+        content = answer.content if bare else answer
+        if isinstance(content, msgspec.Struct):
+            return _Json(call.status, call.encode(content))
         return cast(
             App, await call.handler.to_response(self._application, data=answer, request=request)
         )

@@ -110,23 +110,25 @@ async def register(
             raise EmailInUse
     password_hash = await passwords.hash(data.password)
     user, organisation = uuid7(), uuid7()
-    with without_account(EmailInUse):
-        async with database.system() as connection, connection.pipelined():
-            await found(connection, organisation, data.organisation_name, product.plans.first.name)
-            await join_as_new(
-                connection,
-                organisation,
-                user=user,
-                email=data.email,
-                name=data.name,
-                password_hash=password_hash,
-                role=Role.ADMIN,
-                owner=True,
-            )
-            await attempts.succeeded(connection, Guess.PASSWORD, data.email)
-            if mail.sends:
-                await mail_verification(connection, mail, tokens, user)
-            opened = await open_session(connection, tokens, user, device_of(request.scope))
+    async with database.system() as connection:
+        with without_account(EmailInUse):
+            async with connection.pipelined():
+                plan = product.plans.first.name
+                await found(connection, organisation, data.organisation_name, plan)
+                await join_as_new(
+                    connection,
+                    organisation,
+                    user=user,
+                    email=data.email,
+                    name=data.name,
+                    password_hash=password_hash,
+                    role=Role.ADMIN,
+                    owner=True,
+                )
+                await attempts.succeeded(connection, Guess.PASSWORD, data.email)
+                if mail.sends:
+                    await mail_verification(connection, mail, tokens, user)
+                opened = await open_session(connection, tokens, user, device_of(request.scope))
     note_identity(request.scope, user, organisation)
     return cookie.keep(Reply("Registration successful", opened))
 

@@ -7,9 +7,10 @@ that ended badly closes its connection, so nothing half done is ever handed on.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -33,6 +34,7 @@ READS_OF_ONE, READS_OF_ONE_ALONE = READERS_OF_ONE, 16
 SERVER_SETTINGS = {
     "search_path": "public",
     "timezone": "UTC",
+    "datestyle": "ISO, MDY",  # as times are read (db/wire.py)
     "jit": "off",
     "enable_seqscan": "off",  # so that a plan made of a small table is right when it has grown
     "statement_timeout": "30s",
@@ -68,6 +70,9 @@ SELECT user_id, session_id, organisation_id, role, owner, permissions, last_seq,
 ENTER_PERSON = "SELECT second_factor FROM tenantry.enter_person($1, $2)"
 ENTER_JOB = "SELECT last_seq FROM tenantry.enter_job($1)"
 ENTER_NOWHERE = "SELECT set_config('tenantry.organisation_id', '', false)"
+
+
+Entered: TypeAlias = tuple[Connection, Record]  # and what the door found
 
 
 class Who(NamedTuple):
@@ -107,9 +112,7 @@ class Database:
         await self._reader.close()
         await self._pool.close()
 
-    async def enter(
-        self, user: UUID, session: UUID, organisation: UUID
-    ) -> tuple[Connection, Record] | None:
+    async def enter(self, user: UUID, session: UUID, organisation: UUID) -> Entered | None:
         """A connection entered into the organisation, with what `enter` found; None: refused.
 
         `enter` runs outside any transaction: a rollback would put back the organisation that
@@ -118,17 +121,8 @@ class Database:
         Raises:
             SecondFactorRequired: the organisation asks for one, and the session has not given it.
         """
-        await self._connections.take(organisation)
-        try:
-            entered = await self._entered(ENTER, user, session, organisation)
-        except BaseException:
-            self._connections.give(organisation)
-            raise
-        if entered is None:
-            self._connections.give(organisation)
-            return None
-        entered[0].share = organisation
-        return entered
+        entering = partial(self._entered, ENTER, user, session, organisation)
+        return await self._sharing(organisation, entering)
 
     async def read(self, who: Who, statement: Statement) -> tuple[Raw | None, Raw | None]:
         """What `enter` finds, and the row of a read that ran where it entered.
@@ -144,13 +138,14 @@ class Database:
             self._reads.give(who.organisation)
         return entered, row
 
-    async def enter_by_ticket(self, token_hash: bytes) -> tuple[Connection, Record] | None:
+    async def enter_by_ticket(self, token_hash: bytes) -> Entered | None:
         """The same for whom the ticket was issued to; it is spent."""
         return await self._entered(ENTER_BY_TICKET, token_hash)
 
-    async def enter_person(self, user: UUID, session: UUID) -> tuple[Connection, Record] | None:
+    async def enter_person(self, user: UUID, session: UUID) -> Entered | None:
         """A connection for somebody signed in, entered nowhere; None: the session is over."""
-        return await self._pass("second_factor", ENTER_PERSON, user, session)
+        entering = partial(self._pass, "second_factor", ENTER_PERSON, user, session)
+        return await self._sharing(user, entering)
 
     @asynccontextmanager
     async def job(self, organisation: UUID) -> AsyncIterator[tuple[Connection, int] | None]:
@@ -167,16 +162,30 @@ class Database:
         finally:
             self.release(connection, broken=broken)
 
-    async def _entered(self, door: str, *arguments: object) -> tuple[Connection, Record] | None:
+    async def _sharing(
+        self, whose: UUID, enter: Callable[[], Awaitable[Entered | None]]
+    ) -> Entered | None:
+        """What is entered, on a connection of those that an organisation, or a person, may have."""
+        await self._connections.take(whose)
+        try:
+            entered = await enter()
+        except BaseException:
+            self._connections.give(whose)
+            raise
+        if entered is None:
+            self._connections.give(whose)
+            return None
+        entered[0].share = whose
+        return entered
+
+    async def _entered(self, door: str, *arguments: object) -> Entered | None:
         entered = await self._pass("role", door, *arguments)
         if entered and entered[1]["weak"]:
             self.release(entered[0])
             raise SecondFactorRequired
         return entered
 
-    async def _pass(
-        self, proof: str, door: str, *arguments: object
-    ) -> tuple[Connection, Record] | None:
+    async def _pass(self, proof: str, door: str, *arguments: object) -> Entered | None:
         """Ask a door, on a connection that is kept where the answer has the `proof`."""
         connection = await self._pool.acquire()
         connection.nowhere = False
@@ -198,7 +207,7 @@ class Database:
         if connection.share:
             self._connections.give(connection.share)
             connection.share = None
-        if broken or connection.is_in_transaction():
+        if broken or (not connection.is_closed() and connection.is_in_transaction()):
             connection.terminate()
         self._pool.release(connection)
 

@@ -31,7 +31,8 @@ class Connection(DriverConnection):
     """The driver's, with pipelining, and the organisations that got something recorded on it.
 
     `news` is None where whoever records also notifies, in the same transaction. `share` is the
-    organisation that it is a share of; `nowhere` says that no organisation is entered.
+    organisation or the person that it is a share of; `nowhere` says that no organisation is
+    entered.
     """
 
     news: set[UUID] | None = None
@@ -40,6 +41,7 @@ class Connection(DriverConnection):
     _wire: Wire | None = None
     _later: list[Statement] | None = None  # what waits, in a pipelined transaction
     _open = False  # a transaction of which the driver does not know
+    _busy = False
 
     async def together(self, *statements: Statement) -> list[list[Row]]:
         """The rows of each statement, all in one round trip.
@@ -49,7 +51,11 @@ class Connection(DriverConnection):
         Raises:
             OSError, asyncpg.PostgresError: as from the driver; the first where several fail.
         """
-        self._check_open()  # type: ignore[attr-defined]
+        super()._check_open()  # type: ignore[misc]
+        if self._busy:
+            raise asyncpg.InterfaceError("a connection can be asked by one at a time")
+        # Of a statement that was given up, the driver waits for the end, before anything else.
+        await self._protocol._wait_for_cancellation(COMMAND_TIMEOUT)  # type: ignore[attr-defined]  # noqa: SLF001
         driver, of_driver = self._protocol, super().is_in_transaction()  # type: ignore[attr-defined]
         waiting = self._later or []
         wire = self._wire = self._wire or Wire(self._transport)  # type: ignore[attr-defined]
@@ -57,6 +63,7 @@ class Connection(DriverConnection):
         apart = self._later is None and not of_driver
         asked = wire.put(message, [*waiting, *statements], apart=apart)
         waiting.clear()
+        self._busy = True
         wire.transport.set_protocol(wire)
         silence = TimeoutError("the database does not answer")
         timer = asyncio.get_running_loop().call_later(COMMAND_TIMEOUT, asked.fail, silence)
@@ -69,6 +76,7 @@ class Connection(DriverConnection):
             raise
         finally:
             timer.cancel()
+            self._busy = False
             wire.transport.set_protocol(driver)
             if of_driver:  # which knows how its own stands
                 wire.status = IDLE
@@ -80,14 +88,18 @@ class Connection(DriverConnection):
         """A transaction in which what gives nothing back waits for what is asked next.
 
         In it, `execute` sends nothing by itself: that goes with the next `fetchrow`, `fetchval` or
-        `together`, or with the commit, and there it fails, if it does.
+        `together`, or with the commit, and there it fails, if it does. What else the driver does
+        (transactions within, cursors, copying) it refuses to do.
+
+        Raises:
+            asyncpg.InterfaceError: within another transaction.
         """
+        if self._later is not None or self.is_in_transaction():
+            raise asyncpg.InterfaceError("a pipelined transaction is not part of another one")
         self._later = [BEGIN]
         try:
             yield
-            if self._wire and self._wire.status == FAILED:  # PostgreSQL would roll back, and not say so
-                raise asyncpg.InFailedSQLTransactionError("a statement failed before the commit")
-            await self.together(COMMIT)
+            await self._commit()
         except BaseException:
             self._later = []
             if self._open and not self.is_closed():
@@ -96,9 +108,21 @@ class Connection(DriverConnection):
         finally:
             self._later = None
 
+    async def _commit(self) -> None:
+        if self._wire and self._wire.status == FAILED:  # it would be rolled back, without a word
+            raise asyncpg.InFailedSQLTransactionError("a statement failed before the commit")
+        await self.together(COMMIT)
+
+    def _check_open(self) -> None:
+        """Each of the driver's calls asks this."""
+        super()._check_open()  # type: ignore[misc]
+        if self._later is not None or self._busy:
+            raise asyncpg.InterfaceError("in a pipelined transaction, this cannot be asked")
+
     async def execute(self, query: str, *args: Any, **options: Any) -> str:
         if self._later is None:
             return await super().execute(query, *args, **options)
+        assert not options, "nothing but the statement and its arguments"
         self._later.append((query, args))
         return ""
 
@@ -107,12 +131,14 @@ class Connection(DriverConnection):
     ) -> asyncpg.Record | None:
         if self._later is None:
             return await super().fetchrow(query, *args, **options)  # type: ignore[no-any-return]
+        assert not options, "nothing but the statement and its arguments"
         (rows,) = await self.together((query, args))
         return cast("asyncpg.Record", rows[0]) if rows else None  # it is asked by names only
 
     async def fetchval(self, query: str, *args: Any, **options: Any) -> Any:
         if self._later is None:
             return await super().fetchval(query, *args, **options)
+        assert not options, "nothing but the statement and its arguments"
         (rows,) = await self.together((query, args))
         return next(iter(rows[0].values())) if rows else None
 
@@ -121,6 +147,7 @@ class Connection(DriverConnection):
     ) -> list[asyncpg.Record]:
         if self._later is None:
             return await super().fetch(query, *args, **options)
+        assert not options, "nothing but the statement and its arguments"
         (rows,) = await self.together((query, args))
         return cast("list[asyncpg.Record]", rows)
 

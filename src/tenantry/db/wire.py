@@ -27,6 +27,7 @@ Row: TypeAlias = dict[str, Any]
 
 # Messages of https://www.postgresql.org/docs/current/protocol-message-formats.html
 IDLE, FAILED = ord("I"), ord("E")  # of no transaction, and of one that can only be rolled back
+STALE = ("0A000", "26000")  # a plan whose result has changed, a name that is not known
 _HEAD = Struct("!cI")  # the kind, and the length without the kind
 _SHORT = Struct("!H")
 _INT = Struct("!i")
@@ -155,7 +156,9 @@ class Wire(asyncio.Protocol):
             if self.waiting:
                 asked = self.waiting[0]
                 asked.error = asked.error or _error(bytes(message[start:end]))
-                for prepared in asked.parsing:  # the server has not seen them now either
+                stale = getattr(asked.error, "sqlstate", None) in STALE
+                # What the server has not seen now either, or what has changed under its plan.
+                for prepared in asked.statements if stale else asked.parsing:
                     self._prepared.pop(prepared.sql, None)
         # The rest says that something went as it should, or notices something.
 
@@ -204,14 +207,23 @@ def _bound(arguments: Sequence[object]) -> bytes:
 
 
 def _text(argument: object) -> str:
+    """As PostgreSQL reads it. Raises `TypeError` for what would be read as something else."""
     if isinstance(argument, list):
-        elements = (str(element).replace("\\", "\\\\").replace('"', '\\"') for element in argument)
-        return "{" + ",".join(f'"{element}"' for element in elements) + "}"
+        return "{" + ",".join(_element(element) for element in argument) + "}"
     if isinstance(argument, bytes):
         return f"\\x{argument.hex()}"
     if isinstance(argument, timedelta):
         return f"{argument.total_seconds():f} seconds"
-    return str(argument)
+    if isinstance(argument, str | int | UUID | datetime):
+        return str(argument)
+    raise TypeError(f"an argument of the type {type(argument).__name__} is not written here")
+
+
+def _element(argument: object) -> str:
+    if argument is None:
+        return "NULL"
+    text = _text(argument).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 def _row(message: bytearray, at: int) -> Raw:
@@ -249,9 +261,12 @@ def _other(name: str, type_: int) -> Callable[[str], Any]:
     return refuse if type_ < _FIRST_OWN_TYPE else str  # an enum's
 
 
-def _elements(array: str) -> list[str]:
+def _elements(array: str) -> list[str | None]:
     found = _ELEMENT.findall(array)
-    return [bare or _ESCAPED.sub(r"\1", quoted) for quoted, bare in found]
+    return [
+        (None if bare == "NULL" else bare) if bare else _ESCAPED.sub(r"\1", quoted)
+        for quoted, bare in found
+    ]
 
 
 def _error(message: bytes) -> asyncpg.PostgresError:
@@ -268,7 +283,6 @@ def _error(message: bytes) -> asyncpg.PostgresError:
 _FIRST_OWN_TYPE = 16384
 _DECODED: dict[int, Callable[[str], Any]] = {
     16: "t".__eq__,  # boolean
-    17: lambda text: bytes.fromhex(text[2:]),  # bytea
     20: int,
     21: int,
     23: int,

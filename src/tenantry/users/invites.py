@@ -171,11 +171,12 @@ async def accept_invite(
             raise AccountExists  # before we hash: nobody makes us do that with a made-up token
         passwords.check_new(password, found["email"], name)
         password_hash = await passwords.hash(password)
-        with without_account(AccountExists):
-            async with database.system() as connection, connection.pipelined():
-                account = (uuid7(), name, password_hash)
-                member = await _accept(connection, product.plans, hashed, *account)
-                await _proven(connection, member, attempts, mail)
+        account = (uuid7(), name, password_hash)
+        async with database.system() as connection:
+            with without_account(AccountExists):
+                async with connection.pipelined():
+                    member = await _accept(connection, product.plans, hashed, *account)
+                    await _proven(connection, member, attempts, mail)
     note_identity(request.scope, member.id, member.organisation_id)
     return Reply("Invite accepted successfully", member)
 
