@@ -57,6 +57,8 @@ class TestTogether:
             ("integer", -7),
             ("bigint", 2**60),
             ("uuid", UUID("01970000-0001-7000-8000-0000000003e8")),
+            ("bytea", b""),
+            ("bytea", bytes(range(256))),
             ("timestamptz", datetime(2026, 11, 25, 2, 16, 11, 985_490, tzinfo=UTC)),
             ("timestamptz", datetime(2026, 11, 25, 2, 16, 11, tzinfo=UTC)),
             ("text[]", []),

@@ -64,7 +64,7 @@ async function start() {
     fill(app, h("main", { class: "front" }, h("div", { class: "card" }, failed(understood(error), start))));
     return;
   }
-  await render();
+  if (!session.me) await render(); // a session's beginning has rendered already
 }
 
 routes.addEventListener("change", render);

@@ -34,7 +34,8 @@ READS_OF_ONE, READS_OF_ONE_ALONE = READERS_OF_ONE, 16
 SERVER_SETTINGS = {
     "search_path": "public",
     "timezone": "UTC",
-    "datestyle": "ISO, MDY",  # as times are read (db/wire.py)
+    "datestyle": "ISO, MDY",  # as times are read, and bytes (db/wire.py)
+    "bytea_output": "hex",
     "jit": "off",
     "enable_seqscan": "off",  # so that a plan made of a small table is right when it has grown
     "statement_timeout": "30s",

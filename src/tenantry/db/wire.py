@@ -283,6 +283,7 @@ def _error(message: bytes) -> asyncpg.PostgresError:
 _FIRST_OWN_TYPE = 16384
 _DECODED: dict[int, Callable[[str], Any]] = {
     16: "t".__eq__,  # boolean
+    17: lambda text: bytes.fromhex(text[2:]),  # bytea
     20: int,
     21: int,
     23: int,
