@@ -7,7 +7,8 @@ A block there begins with one of these, and ends with <!-- end -->; what is betw
     <!-- plans FILE -->                                     the plans on its large database
     <!-- run FILE -->                                       when and where that was measured
 
-The picture beside the document is the last run's.
+What has not been measured stays as it was, with its own time. The picture beside the document is
+the last run's.
 """
 
 import json
@@ -21,11 +22,15 @@ from typing import Any
 from bench.report import shown
 from bench.tools import BUILD, ToolError
 
+PROFILES = BUILD.parent / "profile"
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 BLOCK = re.compile(r"(<!-- (\w+)(?: ([^:\n]+?))?(?:: (.+?))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def update() -> None:
+    """Raises `ToolError` where nothing has been measured."""
+    if not _path("bench/bench").exists():
+        raise ToolError("there is nothing to write: make bench first")
     text = DOCUMENT.read_text()
     DOCUMENT.write_text(BLOCK.sub(_written, text))
     shutil.copy(BUILD / "bench.png", DOCUMENT.with_suffix(".png"))
@@ -33,16 +38,19 @@ def update() -> None:
 
 def _written(block: re.Match[str]) -> str:
     start, kind, file, about, end = block.groups()
+    measured = _path(file).exists() if file else any(PROFILES.glob("*.json"))
+    if not measured:
+        return block[0]
     return f"{start}{KINDS[kind](file, about).strip()}\n{end}"
 
 
 def _found(file: str) -> dict[str, Any]:
-    path = BUILD.parent / f"{file}.json"
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ToolError(f"{path} is not there: measure first") from None
+    found: dict[str, Any] = json.loads(_path(file).read_text())
     return found
+
+
+def _path(file: str) -> Path:
+    return BUILD.parent / f"{file}.json"
 
 
 def _tables(file: str, about: str | None) -> str:
@@ -81,10 +89,8 @@ def _row(cells: list[str]) -> str:
 
 
 def _shares(_file: str | None, _about: str | None) -> str:
-    paths = sorted((BUILD.parent / "profile").glob("*.json"))
+    paths = sorted(PROFILES.glob("*.json"))
     profiles = {path.stem: json.loads(path.read_text()) for path in paths}
-    if not profiles:
-        raise ToolError("there is no profile: make profile ROUTE=…")
     rows = [
         _row(["the server's CPU for one, µs", *(f"/{name.replace('-', '/')}" for name in profiles)])
     ]

@@ -114,6 +114,8 @@ def serve(
             address = f"http://{_shown(host)}:{port}"
             if arrange:
                 arrange(owner_url, address)
+            if ready.workers == 1:
+                config.load()  # before anybody is told: a Ctrl-C in an import can be lost
             say(f"Serving on {address} – the documentation is at {address}/docs")
             if not ready.production and not ready.smtp_url:
                 say(f"What it mails is at {address}/dev/mail")

@@ -44,7 +44,8 @@ class Session extends EventTarget {
     super();
     this.#tabs.onmessage = ({ data }) => this.#follow(data);
     tokens.addEventListener("ended", () => this.me && this.#refused());
-    tokens.addEventListener("changed", () => this.#begin().catch(({ message }) => this.#end(message)));
+    // Where this page itself is leaving, that begins the next one, and tells why.
+    tokens.addEventListener("changed", () => this.#going || this.#begin().catch(({ message }) => this.#end(message)));
     live.addEventListener("over", ({ detail }) => this.#look(detail));
     live.addEventListener("resync", () => this.reload());
     live.addEventListener("event", ({ detail: { type, payload } }) => {
