@@ -91,7 +91,9 @@ def serve(
     """
     # uvicorn ends by raising the signal that it was sent again: turned into an exception, so that
     # the embedded database is stopped on the way out.
+    # That of Ctrl-C too, which a shell's background jobs ignore until uvicorn looks after it.
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         with (
             listening(host, settings.port) as listener,
@@ -114,8 +116,6 @@ def serve(
             address = f"http://{_shown(host)}:{port}"
             if arrange:
                 arrange(owner_url, address)
-            if ready.workers == 1:
-                config.load()  # before anybody is told: a Ctrl-C in an import can be lost
             say(f"Serving on {address} – the documentation is at {address}/docs")
             if not ready.production and not ready.smtp_url:
                 say(f"What it mails is at {address}/dev/mail")
