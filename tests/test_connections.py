@@ -1,12 +1,16 @@
-"""What comes before there is a request: bounded in size and time."""
+"""Connections: what comes before there is a request is bounded, and so is what nobody reads."""
 
 import asyncio
+import re
 
 import httpx
 import pytest
+from litestar import get
 
-from tenantry import edge, protocols
-from tenantry.testing import Api, refused
+from tenantry import Feature, edge, protocols
+from tenantry.reply import Reply
+from tenantry.routing import Router
+from tenantry.testing import Api, Serve, refused
 
 
 async def raw(api: Api, *parts: bytes) -> bytes:
@@ -55,3 +59,53 @@ async def test_with_a_body_that_does_not_come_are_told_so(
     answer = await raw(api, head, b"{")
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"BODY_TOO_SLOW"' in answer
+
+
+GET = b"GET /health HTTP/1.1\r\nhost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_", [GET + b"connection: close\r\n\r\n", b"GET /health HTTP/1.0\r\n\r\n"]
+)
+async def test_are_closed_where_the_client_wants_no_more_of_them(api: Api, request_: bytes) -> None:
+    answer = await raw(api, request_)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"\r\nconnection: close" in head
+    assert b"\r\ncontent-length: %d" % len(body) in head
+
+
+async def test_answer_what_is_sent_at_once_in_its_order(api: Api) -> None:
+    ids = [b"one", b"two", b"three"]
+    asked = [GET + b"x-request-id: %b\r\n\r\n" % id_ for id_ in ids]
+    answer = await raw(api, b"".join(asked), GET + b"connection: close\r\n\r\n")
+    assert re.findall(rb"x-request-id: (\w+)\r", answer)[:3] == ids
+    assert answer.count(b"HTTP/1.1 200 ") == 4
+
+
+ANSWERED: list[int] = []
+
+
+@get("/", guards=[], summary="Large", operation_id="large")
+async def large() -> Reply[str]:
+    """A megabyte."""
+    ANSWERED.append(1)
+    return Reply("Large", "a" * 1024 * 1024)
+
+
+async def test_that_are_read_late_are_not_answered_ahead_without_end(serve: Serve) -> None:
+    ANSWERED.clear()
+    feature = Feature(name="large", routes=[Router("/api/large", route_handlers=[large])])
+    api = await serve(feature)
+    url = httpx.URL(api.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"GET /api/large HTTP/1.1\r\nhost: x\r\n\r\n" * 30)
+    async with asyncio.timeout(20):
+        for _ in range(60):  # meanwhile it could answer all
+            assert (await api.http.get("/health")).status_code == 200
+        assert len(ANSWERED) < 30
+        for _ in range(30):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(re.findall(rb"content-length: (\d+)", head)[0])
+            assert len(await reader.readexactly(length)) > 1024 * 1024
+    writer.close()

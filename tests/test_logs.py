@@ -1,9 +1,17 @@
 """Logs: a structured line a request, and no secret in any."""
 
+import asyncio
+import io
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from select import PIPE_BUF
+from typing import Any
 
+import pytest
+
+from tenantry import logs
 from tenantry.testing import PASSWORD, Api, connect_socket, ok, unique_email
 from tests.conftest import UNLIMITED
 from tests.processes import serving
@@ -54,3 +62,31 @@ async def test_one_line_a_request_that_names_who_but_no_secret(
     sockets = [line for line in requests if line["method"] == "WEBSOCKET"]
     assert [(line["path"], line["status"]) for line in sockets] == [("/ws", 101)]
     assert [line for line in lines if line["level"] != "info"] == []
+
+
+class Written(io.BytesIO):
+    """What is written, and in which pieces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[bytes] = []
+
+    def write(self, piece: Any) -> int:
+        self.pieces.append(bytes(piece))
+        return super().write(piece)
+
+
+async def test_lines_of_one_moment_are_written_together_and_none_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = Written()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written))
+    write_line = logs.request_line()
+    for number in range(100):
+        write_line(path=f"/{number}")
+    await asyncio.sleep(0)
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [line["path"] for line in lines] == [f"/{number}" for number in range(100)]
+    assert len(written.pieces) < 10
+    # More than that in one piece, and another process's lines could come in between.
+    assert all(len(piece) <= PIPE_BUF and piece.endswith(b"\n") for piece in written.pieces)

@@ -220,7 +220,10 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
             scope["state"]["hub"] = hub  # for the protocols, which hear of a shutdown first
         app = gateway if scope["type"] == "websocket" else cast(asgi.App, application)
         if scope["type"] == "http":
-            app = await _called(calls, scope, receive) or app
+            try:
+                app = await calls.answer(scope, receive) or app
+            except Exception as error:  # the edge answers it
+                raise _answered(scope, error) from None
         await app(scope, receive, send)
 
     server = Server(by_kind, settings=config, database=database, limiter=limiter)
@@ -247,14 +250,6 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
         headers=answered.headers,
         media_type="application/json",
     )
-
-
-async def _called(calls: Calls, scope: asgi.Scope, receive: asgi.Receive) -> asgi.App | None:
-    """The same without the framework: the edge answers what is raised."""
-    try:
-        return await calls.answer(scope, receive)
-    except Exception as error:
-        raise _answered(scope, error) from None
 
 
 def _answered(scope: asgi.Scope, error: Exception) -> TenantryError:

@@ -9,6 +9,10 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ABORT = "abort"  # where a request's state has what ends its connection at once
+# Where a request's state has
+ABORT = "abort"  # what ends its connection at once
+ANSWER = "answer"  # what sends its whole answer: given the status, the head's lines, and the body
+
+JSON = "tenantry.json"  # a message of ours: an answer that is JSON, with "status" and "body"
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]

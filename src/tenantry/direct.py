@@ -15,7 +15,7 @@ import msgspec
 from litestar import Litestar, Request, Response
 from litestar.types import HTTPScope
 
-from tenantry.asgi import App, Headers, Receive, Scope, Send
+from tenantry.asgi import JSON, App, Headers, Receive, Scope, Send
 from tenantry.calls import Call, calls_of
 from tenantry.db.database import Database
 from tenantry.tenancy.guards import asking, note_identity
@@ -87,10 +87,7 @@ class _Json:
         self._body = body
 
     async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
-        length = (b"content-length", b"%d" % len(self._body))
-        headers = [(b"content-type", b"application/json"), length]
-        await send({"type": "http.response.start", "status": self._status, "headers": headers})
-        await send({"type": "http.response.body", "body": self._body})
+        await send({"type": JSON, "status": self._status, "body": self._body})
 
 
 def _is_ordinary(headers: Headers) -> bool:

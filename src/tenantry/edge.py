@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterable
 
 import msgspec
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from tenantry import logs
-from tenantry.asgi import App, Headers, Message, Receive, Scope, Send
+from tenantry.asgi import ANSWER, JSON, App, Headers, Message, Receive, Scope, Send
 from tenantry.db.database import Database
 from tenantry.errors import TenantryError, TooLarge, TooMany, TooManyAuthAttempts, TooSlow
 from tenantry.ratelimit import RateLimiter, Verdict
@@ -43,6 +43,7 @@ EXPOSED_HEADERS = [
     "retry-after",
     "x-request-id",
 ]
+JSON_TYPE = (b"content-type", b"application/json")
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
@@ -58,6 +59,7 @@ class Edge:
         self.common = list(SECURITY_HEADERS)
         if settings.public_url and settings.public_url.startswith("https://"):
             self.common.append(HSTS)
+        self.of_json = _lines([JSON_TYPE, *self.common, *API_HEADERS])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -149,6 +151,9 @@ class Exchange:
         return receive
 
     async def send(self, message: Message) -> None:
+        if message["type"] == JSON:
+            await self.answer(message["status"], message["body"])
+            return
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
             self.leave_tenant()
             self.status = message["status"]
@@ -159,11 +164,23 @@ class Exchange:
             message["headers"] = [*message.get("headers", []), *self.headers(())]
         await self.forward(message)
 
+    async def answer(self, status: int, body: bytes) -> None:
+        """Send JSON, at once; the same as in ASGI's messages, of which it needs two."""
+        self.leave_tenant()
+        self.status = status
+        length = (b"content-length", b"%d" % len(body))
+        if send := self.state.get(ANSWER):
+            await send(status, self.edge.of_json + _lines([length, *self.own_headers()]), body)
+        else:
+            head = [JSON_TYPE, length, *self.headers(())]
+            await self.forward({"type": "http.response.start", "status": status, "headers": head})
+            await self.forward({"type": "http.response.body", "body": body})
+
     async def refuse(self, error: TenantryError) -> None:
         """Answer in the envelope, without asking the application."""
         body = msgspec.json.encode(error_reply(error, self.request_id))
         headers = [
-            (b"content-type", b"application/json"),
+            JSON_TYPE,
             *((name.encode(), value.encode()) for name, value in error.headers.items()),
         ]
         prefix = "websocket." if self.scope["type"] == "websocket" else ""
@@ -183,9 +200,14 @@ class Exchange:
 
     def headers(self, present: Iterable[tuple[bytes, bytes]]) -> Headers:
         """The headers that every answer carries."""
-        headers = [(b"x-request-id", self.request_id.encode()), *self.edge.common]
+        headers = [*self.own_headers(), *self.edge.common]
         if not any(name == b"content-security-policy" for name, _ in present):
             headers += API_HEADERS
+        return headers
+
+    def own_headers(self) -> Headers:
+        """Of these, what is this answer's alone."""
+        headers = [(b"x-request-id", self.request_id.encode())]
         if self.verdict:
             headers += [
                 (b"ratelimit-limit", b"%d" % self.verdict.limit),
@@ -207,11 +229,15 @@ class Exchange:
             method=self.method,
             path=self.scope["path"],
             status=self.status,
-            milliseconds=round((time.perf_counter() - self.started) * 1000, 2),
+            milliseconds=int((time.perf_counter() - self.started) * 100_000) / 100,
             client=self.scope["client"][0] if self.scope["client"] else None,
             organisation=self.state.get("organisation_id"),
             user=self.state.get("user_id"),
         )
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
 
 
 def _nothing() -> None:

@@ -3,10 +3,12 @@
 What is logged never holds a query string, a header or a body: tokens and passwords are there.
 """
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from select import PIPE_BUF
 from typing import Any
 
 import msgspec
@@ -64,10 +66,22 @@ def request_line() -> Callable[..., None]:
         return shown
     output = sys.stdout.buffer
     encode = msgspec.json.Encoder(enc_hook=str).encode
+    waiting = bytearray()
 
     def written(**said: object) -> None:
         said |= {"event": "request", "level": "info", "timestamp": datetime.now(UTC)}
-        output.write(encode(said) + b"\n")  # in one piece, whoever else writes
+        line = encode(said) + b"\n"
+        if not waiting:
+            asyncio.get_running_loop().call_soon(write)
+        elif len(waiting) + len(line) > PIPE_BUF:
+            write()
+        waiting.extend(line)
+
+    def write() -> None:
+        """What one turn of the loop has said: a system call and a reader's waking for all of it."""
+        lines = bytes(waiting)
+        waiting.clear()
+        output.write(lines)  # in one piece, whoever else writes (write(2) to a pipe)
         output.flush()
 
     return written

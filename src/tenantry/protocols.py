@@ -4,12 +4,17 @@ A request's head may be 64 KiB and take ten seconds; what is no HTTP is refused 
 """
 
 import asyncio
+from functools import partial
 
 import msgspec
-from uuid_utils.compat import uuid7
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uuid_utils import uuid7
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
-from tenantry.asgi import ABORT
+from tenantry.asgi import ABORT, ANSWER
 from tenantry.errors import BadRequest, HeadTooLarge, TenantryError
 from tenantry.reply import error_reply
 
@@ -95,9 +100,31 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not before:  # it is no upgrade
             self.cycle.transport = _Answer(self.transport, self.loop)  # type: ignore[assignment]
+            self.scope["state"][ANSWER] = partial(self._answer, self.cycle)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(BadRequest(msg))
+
+    async def _answer(
+        self, cycle: RequestResponseCycle, status: int, head: bytes, body: bytes
+    ) -> None:
+        """Send an answer whole: a third of what it costs in messages. Nobody checks its lines."""
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if cycle.disconnected:
+            return
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        lines = [b"%b: %b\r\n" % header for header in cycle.default_headers]
+        if not cycle.keep_alive:
+            lines.append(b"connection: close\r\n")
+        if cycle.scope["method"] == "HEAD":
+            body = b""
+        self.transport.write(b"".join((STATUS_LINE[status], *lines, head, b"\r\n", body)))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
 
     def _start_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)

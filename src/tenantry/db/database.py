@@ -130,13 +130,12 @@ class Database:
 
         Where `enter` refuses, its columns are null, and the read saw no tenant's rows.
         """
-        await self._reads.take(who.organisation)
+        whose = who.organisation.int  # a UUID's own hash is Python's to compute, each time
+        await self._reads.take(whose)
         try:
-            entered, row = await self._reader.read(
-                who.organisation, (ENTER_TO_READ, who), statement
-            )
+            entered, row = await self._reader.read(whose, (ENTER_TO_READ, who), statement)
         finally:
-            self._reads.give(who.organisation)
+            self._reads.give(whose)
         return entered, row
 
     async def enter_by_ticket(self, token_hash: bytes) -> Entered | None:
@@ -167,16 +166,17 @@ class Database:
         self, whose: UUID, enter: Callable[[], Awaitable[Entered | None]]
     ) -> Entered | None:
         """What is entered, on a connection of those that an organisation, or a person, may have."""
-        await self._connections.take(whose)
+        share = whose.int
+        await self._connections.take(share)
         try:
             entered = await enter()
         except BaseException:
-            self._connections.give(whose)
+            self._connections.give(share)
             raise
         if entered is None:
-            self._connections.give(whose)
+            self._connections.give(share)
             return None
-        entered[0].share = whose
+        entered[0].share = share
         return entered
 
     async def _entered(self, door: str, *arguments: object) -> Entered | None:

@@ -7,7 +7,7 @@ know: a connection comes back as it was given, with every setting of the session
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from uuid import UUID
@@ -36,7 +36,7 @@ class Connection(DriverConnection):
     """
 
     news: set[UUID] | None = None
-    share: UUID | None = None
+    share: Hashable | None = None
     nowhere: bool = True
     _wire: Wire | None = None
     _later: list[Statement] | None = None  # what waits, in a pipelined transaction

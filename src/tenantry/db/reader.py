@@ -12,9 +12,7 @@ A read costs this process a third of what it costs through the driver.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
-from uuid import UUID
+from collections.abc import Hashable, Sequence
 
 import asyncpg
 
@@ -34,7 +32,7 @@ class Reader:
         self._lines: list[_Line] = []
         self._opening: asyncio.Task[None] | None = None
 
-    async def read(self, organisation: UUID, *statements: Statement) -> list[Raw | None]:
+    async def read(self, organisation: Hashable, *statements: Statement) -> list[Raw | None]:
         """The first row of each statement; None where it has none.
 
         The organisation is whose read it is; the statements enter it themselves.
@@ -87,21 +85,20 @@ class _Line(Wire):
         self._connection = connection
         self._lines = lines
         self._unsent = bytearray()
-        self._whose: dict[Asked, UUID] = {}
-        self.asking: Counter[UUID] = Counter()
+        self.asking: dict[Hashable, int] = {}  # how many reads of each
         self.transport.set_protocol(self)
         self._watch(None)
 
     def ask(
-        self, organisation: UUID, statements: Sequence[Statement]
+        self, organisation: Hashable, statements: Sequence[Statement]
     ) -> "asyncio.Future[list[list[Raw]]]":
         """Send them, together with what else is asked in this turn of the loop."""
         idle = not self._unsent
         asked = self.put(self._unsent, statements, apart=False)
         if idle:
             self._loop.call_soon(self._send)
-        self._whose[asked] = organisation
-        self.asking[organisation] += 1
+        asked.whose = organisation
+        self.asking[organisation] = self.asking.get(organisation, 0) + 1
         return asked.answer
 
     def _send(self) -> None:
@@ -113,10 +110,11 @@ class _Line(Wire):
         super().end()
 
     def answered(self, asked: Asked) -> None:
-        organisation = self._whose.pop(asked)
-        self.asking[organisation] -= 1
-        if not self.asking[organisation]:
-            del self.asking[organisation]
+        asking = self.asking[asked.whose] - 1
+        if asking:
+            self.asking[asked.whose] = asking
+        else:
+            del self.asking[asked.whose]
         if self not in self._lines and not self.waiting:
             self.end()
 

@@ -7,7 +7,7 @@ only who ask for much as well: nobody who asks for little is there to be held up
 
 import asyncio
 from collections import deque
-from uuid import UUID
+from collections.abc import Hashable
 
 PATIENCE = 10.0  # seconds until a request gives up waiting
 COMPANY = 1.0  # seconds for which one that asks for little counts as there, after an answer
@@ -22,13 +22,13 @@ class Shares:
         self._alone = alone
         self._beside_others = beside_others
         # Of those that ask for little: who gave back last, when, and when somebody else did so.
-        self._last: UUID | None = None
+        self._last: Hashable | None = None
         self._last_at = self._other_at = -COMPANY
-        self._held: dict[UUID, int] = {}
-        self._greedy: set[UUID] = set()  # who has asked for more than little since it had none
-        self._waiting: dict[UUID, deque[asyncio.Future[None]]] = {}
+        self._held: dict[Hashable, int] = {}
+        self._greedy: set[Hashable] = set()  # who has asked for more than little since it had none
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
 
-    async def take(self, organisation: UUID) -> None:
+    async def take(self, organisation: Hashable) -> None:
         """Take one, to be given back by `give`.
 
         Raises:
@@ -54,7 +54,7 @@ class Shares:
         finally:
             timer.cancel()
 
-    def give(self, organisation: UUID) -> None:
+    def give(self, organisation: Hashable) -> None:
         """Give one back, to whoever of the organisation waits longest."""
         held = self._held.pop(organisation) - 1
         now = asyncio.get_running_loop().time()
@@ -73,12 +73,12 @@ class Shares:
         else:
             self._note(organisation, now)
 
-    def _note(self, organisation: UUID, now: float) -> None:
+    def _note(self, organisation: Hashable, now: float) -> None:
         if organisation != self._last:
             self._last, self._other_at = organisation, self._last_at
         self._last_at = now
 
-    def _most(self, organisation: UUID, now: float) -> int:
+    def _most(self, organisation: Hashable, now: float) -> int:
         """How much it may have now."""
         others = self._other_at if organisation == self._last else self._last_at
         return self._beside_others if now - others < COMPANY else self._alone

@@ -11,8 +11,9 @@ Gives the rows of each statement, all at once.
 
 import asyncio
 import re
+from binascii import hexlify
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from struct import Struct
@@ -36,6 +37,10 @@ _EXECUTE = b"E\0\0\0\x09\0\0\0\0\0"
 _SYNC = b"S\0\0\0\x04"
 _TERMINATE = b"X\0\0\0\x04"
 _NULL = _INT.pack(-1)
+_ID = _INT.pack(
+    32
+)  # the length of a UUID without its hyphens, which take twice as long as the rest
+_PLAIN = (str, int, UUID, datetime)
 _ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([^,{}"]+)')
 _ESCAPED = re.compile(r"\\(.)")
 
@@ -43,7 +48,7 @@ _ESCAPED = re.compile(r"\\(.)")
 class Asked:
     """What waits for its answer: the rows of each statement."""
 
-    __slots__ = ("answer", "error", "parsing", "rows", "statements", "syncs", "under_way")
+    __slots__ = ("answer", "error", "parsing", "rows", "statements", "syncs", "under_way", "whose")
 
     def __init__(self, answer: "asyncio.Future[list[list[Raw]]]") -> None:
         self.answer = answer
@@ -53,6 +58,7 @@ class Asked:
         self.error: BaseException | None = None  # the first
         self.under_way: list[Raw] = []
         self.rows: list[list[Raw]] = []
+        self.whose: Hashable = None  # where many share a wire
 
     def finish(self) -> None:
         if self.answer.done():  # nobody waits any more
@@ -76,7 +82,7 @@ class Wire(asyncio.Protocol):
         self.status = IDLE  # as the server said last
         self._prepared: dict[str, _Prepared] = {}
         self._numbers = count()
-        self._received = bytearray()
+        self._rest = b""  # of a message that has not come whole
         self._loop = asyncio.get_running_loop()
 
     def put(self, message: bytearray, statements: Sequence[Statement], *, apart: bool) -> Asked:
@@ -86,6 +92,7 @@ class Wire(asyncio.Protocol):
         """
         bound = [_bound(arguments) for _, arguments in statements]
         asked = Asked(self._loop.create_future())
+        sync = _SYNC if apart else b""
         for (sql, _), arguments in zip(statements, bound, strict=True):
             prepared = self._prepared.get(sql)
             if prepared is None:
@@ -94,13 +101,10 @@ class Wire(asyncio.Protocol):
                 message += _message(b"P", prepared.name + sql.encode() + b"\0\0\0")
                 message += _message(b"D", b"S" + prepared.name)
             asked.statements.append(prepared)
-            message += _message(b"B", b"\0" + prepared.name + arguments)
-            message += _EXECUTE
-            if apart:
-                message += _SYNC
+            message += _message(b"B", prepared.bind + arguments) + _EXECUTE + sync
         if not apart:
             message += _SYNC
-        asked.syncs = len(statements) if apart else 1
+        asked.syncs = len(bound) if apart else 1
         self.waiting.append(asked)
         return asked
 
@@ -109,17 +113,19 @@ class Wire(asyncio.Protocol):
         self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        received = self._received
-        received += data
+        received = self._rest + data if self._rest else data
         at, size = 0, len(received)
         while at + 5 <= size:
             kind, length = _HEAD.unpack_from(received, at)
             end = at + 1 + length
             if end > size:
                 break
-            self._take(kind, received, at + 5, end)
+            if kind == b"D":  # DataRow
+                self.waiting[0].under_way.append(_row(received, at + 5))
+            elif kind != b"2":  # BindComplete
+                self._take(kind, received, at + 5, end)
             at = end
-        del received[:at]
+        self._rest = received[at:]
 
     def connection_lost(self, exc: Exception | None) -> None:
         for asked in self.waiting:
@@ -132,10 +138,8 @@ class Wire(asyncio.Protocol):
     def failed(self) -> None:
         """For the same: a statement has failed."""
 
-    def _take(self, kind: bytes, message: bytearray, start: int, end: int) -> None:
-        if kind == b"D":  # DataRow
-            self.waiting[0].under_way.append(_row(message, start))
-        elif kind == b"C":  # CommandComplete: a statement is done
+    def _take(self, kind: bytes, message: bytes, start: int, end: int) -> None:
+        if kind == b"C":  # CommandComplete: a statement is done
             asked = self.waiting[0]
             asked.rows.append(asked.under_way)
             asked.under_way = []
@@ -155,7 +159,7 @@ class Wire(asyncio.Protocol):
             self.failed()
             if self.waiting:
                 asked = self.waiting[0]
-                asked.error = asked.error or _error(bytes(message[start:end]))
+                asked.error = asked.error or _error(message[start:end])
                 stale = getattr(asked.error, "sqlstate", None) in STALE
                 # What the server has not seen now either, or what has changed under its plan.
                 for prepared in asked.statements if stale else asked.parsing:
@@ -166,10 +170,11 @@ class Wire(asyncio.Protocol):
 class _Prepared:
     """A statement that the server knows by its name, once it has been parsed."""
 
-    __slots__ = ("columns", "name", "sql")
+    __slots__ = ("bind", "columns", "name", "sql")
 
     def __init__(self, name: bytes, sql: str) -> None:
         self.name = name
+        self.bind = b"\0" + name + b"\0\0"  # what a Bind begins with: every argument is text
         self.sql = sql
         self.columns: list[tuple[str, Callable[[str], Any]]] = []
 
@@ -194,28 +199,30 @@ def _message(kind: bytes, body: bytes) -> bytes:
 
 
 def _bound(arguments: Sequence[object]) -> bytes:
-    """The rest of a Bind: every argument as text, every column of the answer as text."""
-    parts = [b"\0\0", _SHORT.pack(len(arguments))]
+    """The rest of a Bind: the arguments, and that every column of the answer is to be text."""
+    parts = [_SHORT.pack(len(arguments))]
     for argument in arguments:
-        if argument is None:
+        if type(argument) is UUID:
+            parts.append(_ID + hexlify(argument.int.to_bytes(16, "big")))
+        elif argument is None:
             parts.append(_NULL)
         else:
             text = _text(argument).encode()
-            parts += (_INT.pack(len(text)), text)
+            parts.append(_INT.pack(len(text)) + text)
     parts.append(b"\0\0")
     return b"".join(parts)
 
 
 def _text(argument: object) -> str:
     """As PostgreSQL reads it. Raises `TypeError` for what would be read as something else."""
+    if isinstance(argument, _PLAIN):
+        return str(argument)
     if isinstance(argument, list):
         return "{" + ",".join(_element(element) for element in argument) + "}"
     if isinstance(argument, bytes):
         return f"\\x{argument.hex()}"
     if isinstance(argument, timedelta):
         return f"{argument.total_seconds():f} seconds"
-    if isinstance(argument, str | int | UUID | datetime):
-        return str(argument)
     raise TypeError(f"an argument of the type {type(argument).__name__} is not written here")
 
 
@@ -226,7 +233,7 @@ def _element(argument: object) -> str:
     return f'"{text}"'
 
 
-def _row(message: bytearray, at: int) -> Raw:
+def _row(message: bytes, at: int) -> Raw:
     (columns,) = _SHORT.unpack_from(message, at)
     at += 2
     row: list[bytes | None] = []
@@ -236,12 +243,12 @@ def _row(message: bytearray, at: int) -> Raw:
         if length < 0:
             row.append(None)
         else:
-            row.append(bytes(message[at : at + length]))
+            row.append(message[at : at + length])
             at += length
     return tuple(row)
 
 
-def _columns(message: bytearray, at: int) -> list[tuple[str, Callable[[str], Any]]]:
+def _columns(message: bytes, at: int) -> list[tuple[str, Callable[[str], Any]]]:
     (number,) = _SHORT.unpack_from(message, at)
     at += 2
     columns = []

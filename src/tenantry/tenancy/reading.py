@@ -50,10 +50,9 @@ class Reading:
             raise SecondFactorRequired
         if row is None:
             raise TokenInvalid
-        permissions = self.product.permissions.of(
+        if self._permission is not None and self._permission not in self.product.permissions.of(
             role.decode(), owner=owner == b"t", custom=msgspec.json.decode(custom or b"null")
-        )
-        if self._permission is not None and self._permission not in permissions:
+        ):
             raise Forbidden
         self.entered = True
         return row
