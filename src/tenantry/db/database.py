@@ -9,8 +9,9 @@ that ended badly closes its connection, so nothing half done is ever handed on.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -20,7 +21,7 @@ from tenantry.db.pool import Connection, Pool
 from tenantry.db.reader import CONNECTIONS_OF_ONE as READERS_OF_ONE
 from tenantry.db.reader import Reader
 from tenantry.db.shares import Shares
-from tenantry.db.wire import Raw, Statement
+from tenantry.db.wire import Bound, Raw, Statement, bound
 from tenantry.errors import SecondFactorRequired, TenantryError
 
 POOL_SIZE = 10
@@ -76,12 +77,18 @@ ENTER_NOWHERE = "SELECT set_config('tenantry.organisation_id', '', false)"
 Entered: TypeAlias = tuple[Connection, Record]  # and what the door found
 
 
-class Who(NamedTuple):
+@dataclass(frozen=True)
+class Who:
     """Whoever asks, by an access token."""
 
     user: UUID
     session: UUID
     organisation: UUID
+
+    @cached_property
+    def bound(self) -> Bound:
+        """The arguments of `enter`, which each of their reads sends."""
+        return bound((self.user, self.session, self.organisation))
 
 
 def unreachable(error: BaseException) -> bool:
@@ -133,7 +140,7 @@ class Database:
         whose = who.organisation.int  # a UUID's own hash is Python's to compute, each time
         await self._reads.take(whose)
         try:
-            entered, row = await self._reader.read(whose, (ENTER_TO_READ, who), statement)
+            entered, row = await self._reader.read(whose, (ENTER_TO_READ, who.bound), statement)
         finally:
             self._reads.give(whose)
         return entered, row

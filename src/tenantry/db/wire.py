@@ -22,7 +22,12 @@ from uuid import UUID
 
 import asyncpg
 
-Statement: TypeAlias = tuple[str, Sequence[object]]  # and its arguments
+
+class Bound(bytes):
+    """Arguments as they are sent, by `bound`."""
+
+
+Statement: TypeAlias = tuple[str, Sequence[object] | Bound]  # and its arguments
 Raw: TypeAlias = tuple[bytes | None, ...]  # a row's columns, as PostgreSQL writes them
 Row: TypeAlias = dict[str, Any]
 
@@ -90,10 +95,10 @@ class Wire(asyncio.Protocol):
 
         Where it raises, because an argument cannot be written, nothing has been added.
         """
-        bound = [_bound(arguments) for _, arguments in statements]
+        written = [bound(arguments) for _, arguments in statements]
         asked = Asked(self._loop.create_future())
         sync = _SYNC if apart else b""
-        for (sql, _), arguments in zip(statements, bound, strict=True):
+        for (sql, _), arguments in zip(statements, written, strict=True):
             prepared = self._prepared.get(sql)
             if prepared is None:
                 prepared = self._prepared[sql] = _Prepared(b"wire%d\0" % next(self._numbers), sql)
@@ -104,7 +109,7 @@ class Wire(asyncio.Protocol):
             message += _message(b"B", prepared.bind + arguments) + _EXECUTE + sync
         if not apart:
             message += _SYNC
-        asked.syncs = len(bound) if apart else 1
+        asked.syncs = len(written) if apart else 1
         self.waiting.append(asked)
         return asked
 
@@ -198,8 +203,10 @@ def _message(kind: bytes, body: bytes) -> bytes:
     return _HEAD.pack(kind, len(body) + 4) + body
 
 
-def _bound(arguments: Sequence[object]) -> bytes:
+def bound(arguments: Sequence[object] | Bound) -> Bound:
     """The rest of a Bind: the arguments, and that every column of the answer is to be text."""
+    if isinstance(arguments, Bound):
+        return arguments
     parts = [_SHORT.pack(len(arguments))]
     for argument in arguments:
         if type(argument) is UUID:
@@ -210,7 +217,7 @@ def _bound(arguments: Sequence[object]) -> bytes:
             text = _text(argument).encode()
             parts.append(_INT.pack(len(text)) + text)
     parts.append(b"\0\0")
-    return b"".join(parts)
+    return Bound(b"".join(parts))
 
 
 def _text(argument: object) -> str:

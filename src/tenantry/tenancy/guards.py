@@ -18,7 +18,7 @@ from tenantry.errors import Forbidden, TokenInvalid, TokenMissing
 from tenantry.tenancy.person import Person
 from tenantry.tenancy.product import Product
 from tenantry.tenancy.tenant import Tenant
-from tenantry.tenancy.tokens import Claims, TokenError, Tokens, token_hash
+from tenantry.tenancy.tokens import TokenError, Tokens, token_hash
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -66,17 +66,17 @@ async def enter(database: Database, tokens: Tokens, product: Product, token: str
         TokenInvalid: not a token of ours, expired, logged out, or no member any more.
         SecondFactorRequired: the organisation asks for more than this session has given.
     """
-    claims = _claims(tokens, token)
-    entered = await database.enter(claims.user, claims.session, claims.organisation)
+    who = _who(tokens, token)
+    entered = await database.enter(who.user, who.session, who.organisation)
     if entered is None:
         raise TokenInvalid
     connection, authority = entered
     return Tenant(
         connection,
         product,
-        organisation_id=claims.organisation,
-        user_id=claims.user,
-        session_id=claims.session,
+        organisation_id=who.organisation,
+        user_id=who.user,
+        session_id=who.session,
         role=authority["role"],
         owner=authority["owner"],
         custom_permissions=authority["permissions"],
@@ -90,16 +90,16 @@ async def enter_person(database: Database, tokens: Tokens, token: str) -> Person
     Raises:
         TokenInvalid: not a token of ours, expired, or logged out.
     """
-    claims = _claims(tokens, token)
-    entered = await database.enter_person(claims.user, claims.session)
+    who = _who(tokens, token)
+    entered = await database.enter_person(who.user, who.session)
     if entered is None:
         raise TokenInvalid
     connection, found = entered
     return Person(
         connection,
-        organisation_id=claims.organisation,
-        user_id=claims.user,
-        session_id=claims.session,
+        organisation_id=who.organisation,
+        user_id=who.user,
+        session_id=who.session,
         second_factor=found["second_factor"],
     )
 
@@ -133,11 +133,10 @@ def asking(tokens: Tokens, scope: Scope) -> Who:
     Raises:
         TokenMissing, TokenInvalid.
     """
-    claims = _claims(tokens, bearer_token(scope))
-    return Who(claims.user, claims.session, claims.organisation)
+    return _who(tokens, bearer_token(scope))
 
 
-def _claims(tokens: Tokens, token: str) -> Claims:
+def _who(tokens: Tokens, token: str) -> Who:
     try:
         return tokens.read_access(token)
     except TokenError:

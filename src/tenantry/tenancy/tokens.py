@@ -21,6 +21,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from tenantry.db.database import Who
 from tenantry.settings import Settings
 
 # {"typ":"JWT","alg":"HS256"}, which we write, and the same as others write it: base64url of each.
@@ -29,7 +30,7 @@ REMEMBERED = 4096  # access tokens whose signature need not be verified again
 
 
 class Claims(NamedTuple):
-    """`family` is a refresh token's: of the login itself, it has the session's id."""
+    """A refresh token's. The `family` of the login itself has the session's id."""
 
     user: UUID
     session: UUID
@@ -67,9 +68,7 @@ class Tokens:
         self.refresh_lifetime = settings.jwt_refresh_expires_in
         self.session_lifetime = settings.session_expires_in
         # A signature that was right stays right.
-        self._verified_access = lru_cache(REMEMBERED)(
-            partial(_verified, self._access_secret, "access")
-        )
+        self._who = lru_cache(REMEMBERED)(partial(_who, self._access_secret))
 
     def access(self, user: UUID, session: UUID, organisation: UUID, now: datetime) -> str:
         return _sign(
@@ -84,13 +83,17 @@ class Tokens:
         """The refresh token of these claims: the same claims and time give the same string."""
         return _sign(self._refresh_secret, "refresh", claims, issued, self.refresh_lifetime)
 
-    def read_access(self, token: str) -> Claims:
+    def read_access(self, token: str) -> Who:
         """Raises `TokenError`."""
-        return _unexpired(*self._verified_access(token))
+        who, expires = self._who(token)
+        _require_unexpired(expires)
+        return who
 
     def read_refresh(self, token: str) -> Claims:
         """Raises `TokenError`."""
-        return _unexpired(*_verified(self._refresh_secret, "refresh", token))
+        claims, expires = _verified(self._refresh_secret, "refresh", token)
+        _require_unexpired(expires)
+        return claims
 
     def successor(self, claims: Claims) -> Claims:
         """The claims of the next refresh token of this session.
@@ -122,10 +125,14 @@ def _verified(secret: bytes, kind: str, token: str) -> tuple[Claims, int]:
     return Claims(found.sub, found.sid, found.org, found.jti, family), found.exp
 
 
-def _unexpired(claims: Claims, expires: int) -> Claims:
+def _who(access_secret: bytes, token: str) -> tuple[Who, int]:
+    claims, expires = _verified(access_secret, "access", token)
+    return Who(claims.user, claims.session, claims.organisation), expires
+
+
+def _require_unexpired(expires: int) -> None:
     if expires <= time.time():
         raise TokenError
-    return claims
 
 
 def first_refresh_id() -> str:
