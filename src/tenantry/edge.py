@@ -168,11 +168,13 @@ class Exchange:
         """Send JSON, at once; the same as in ASGI's messages, of which it needs two."""
         self.leave_tenant()
         self.status = status
-        length = (b"content-length", b"%d" % len(body))
         if send := self.state.get(ANSWER):
-            await send(status, self.edge.of_json + _lines([length, *self.own_headers()]), body)
+            id_ = self.request_id.encode()
+            own = b"content-length: %d\r\nx-request-id: %b\r\n" % (len(body), id_)
+            limits = _lines(_limits(self.verdict)) if self.verdict else b""
+            await send(status, self.edge.of_json + own + limits, body)
         else:
-            head = [JSON_TYPE, length, *self.headers(())]
+            head = [JSON_TYPE, (b"content-length", b"%d" % len(body)), *self.headers(())]
             await self.forward({"type": "http.response.start", "status": status, "headers": head})
             await self.forward({"type": "http.response.body", "body": body})
 
@@ -200,20 +202,11 @@ class Exchange:
 
     def headers(self, present: Iterable[tuple[bytes, bytes]]) -> Headers:
         """The headers that every answer carries."""
-        headers = [*self.own_headers(), *self.edge.common]
+        headers = [(b"x-request-id", self.request_id.encode()), *self.edge.common]
         if not any(name == b"content-security-policy" for name, _ in present):
             headers += API_HEADERS
-        return headers
-
-    def own_headers(self) -> Headers:
-        """Of these, what is this answer's alone."""
-        headers = [(b"x-request-id", self.request_id.encode())]
         if self.verdict:
-            headers += [
-                (b"ratelimit-limit", b"%d" % self.verdict.limit),
-                (b"ratelimit-remaining", b"%d" % self.verdict.remaining),
-                (b"ratelimit-reset", b"%d" % self.verdict.reset),
-            ]
+            headers += _limits(self.verdict)
         return headers
 
     def leave_tenant(self) -> None:
@@ -234,6 +227,14 @@ class Exchange:
             organisation=self.state.get("organisation_id"),
             user=self.state.get("user_id"),
         )
+
+
+def _limits(verdict: Verdict) -> Headers:
+    return [
+        (b"ratelimit-limit", b"%d" % verdict.limit),
+        (b"ratelimit-remaining", b"%d" % verdict.remaining),
+        (b"ratelimit-reset", b"%d" % verdict.reset),
+    ]
 
 
 def _lines(headers: Headers) -> bytes:
