@@ -1,11 +1,13 @@
 """Connections: what comes before there is a request is bounded, and so is what nobody reads."""
 
 import asyncio
+import gc
 import re
 
 import httpx
 import pytest
 from litestar import get
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tenantry import Feature, edge, protocols
 from tenantry.reply import Reply
@@ -81,6 +83,29 @@ async def test_answer_what_is_sent_at_once_in_its_order(api: Api) -> None:
     answer = await raw(api, b"".join(asked), GET + b"connection: close\r\n\r\n")
     assert re.findall(rb"x-request-id: (\w+)\r", answer)[:3] == ids
     assert answer.count(b"HTTP/1.1 200 ") == 4
+
+
+async def test_say_to_continue_before_they_answer(api: Api) -> None:
+    expecting = GET + b"expect: 100-continue\r\ncontent-length: 1\r\nconnection: close\r\n\r\nx"
+    answer = await raw(api, expecting)
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+
+async def test_keep_nothing_of_an_answered_request(api: Api) -> None:
+    def alive() -> int:
+        return sum(isinstance(thing, RequestResponseCycle) for thing in gc.get_objects())
+
+    await api.http.get("/health")
+    gc.collect()
+    gc.disable()  # which would find what points at itself, some time later
+    try:
+        before = alive()
+        for _ in range(20):
+            await api.http.get("/health")
+            await api.http.get("/nowhere")
+        assert alive() - before < 10  # a connection's last one each
+    finally:
+        gc.enable()
 
 
 ANSWERED: list[int] = []

@@ -92,6 +92,7 @@ class Exchange:
         self.request_id = _request_id(scope["headers"])
         self.method = scope.get("method", "WEBSOCKET")
         self.state = self.scope.setdefault("state", {})
+        self.send_whole = self.state.pop(ANSWER, None)  # left there, it would be a circle
         self.state["request_id"] = self.request_id
         self.state["head"] = self.method == "HEAD"
 
@@ -165,18 +166,19 @@ class Exchange:
         await self.forward(message)
 
     async def answer(self, status: int, body: bytes) -> None:
-        """Send JSON, at once; the same as in ASGI's messages, of which it needs two."""
+        """Send JSON, whole; another server than ours takes it in messages only."""
+        length = b"%d" % len(body)
+        if self.send_whole is None:
+            headers = [JSON_TYPE, (b"content-length", length)]
+            start = {"type": "http.response.start", "status": status, "headers": headers}
+            await self.send(start)
+            await self.send({"type": "http.response.body", "body": body})
+            return
         self.leave_tenant()
         self.status = status
-        if send := self.state.get(ANSWER):
-            id_ = self.request_id.encode()
-            own = b"content-length: %d\r\nx-request-id: %b\r\n" % (len(body), id_)
-            limits = _lines(_limits(self.verdict)) if self.verdict else b""
-            await send(status, self.edge.of_json + own + limits, body)
-        else:
-            head = [JSON_TYPE, (b"content-length", b"%d" % len(body)), *self.headers(())]
-            await self.forward({"type": "http.response.start", "status": status, "headers": head})
-            await self.forward({"type": "http.response.body", "body": body})
+        own = b"content-length: %b\r\nx-request-id: %b\r\n" % (length, self.request_id.encode())
+        limits = _lines(_limits(self.verdict)) if self.verdict else b""
+        await self.send_whole(status, self.edge.of_json + own + limits, body)
 
     async def refuse(self, error: TenantryError) -> None:
         """Answer in the envelope, without asking the application."""

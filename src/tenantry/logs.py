@@ -55,7 +55,9 @@ def request_line() -> Callable[..., None]:
     """What writes the line of a request, given what it says.
 
     Each request pays for it, so for machines it goes around structlog, which takes three times as
-    long to write the same.
+    long to write the same, and the lines of one turn of the loop are written together at its end:
+    whoever kills the process can lose those. A line longer than PIPE_BUF (4 KiB) may be torn in a
+    pipe that several processes write to.
     """
     if sys.stdout.isatty() or not structlog.is_configured():
         log = structlog.get_logger("tenantry.request")

@@ -212,7 +212,7 @@ class Database:
         if self._tell and connection.news:
             self._tell(connection.news)
             connection.news = set()
-        if connection.share:
+        if connection.share is not None:
             self._connections.give(connection.share)
             connection.share = None
         if broken or (not connection.is_closed() and connection.is_in_transaction()):

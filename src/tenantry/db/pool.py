@@ -31,8 +31,8 @@ class Connection(DriverConnection):
     """The driver's, with pipelining, and the organisations that got something recorded on it.
 
     `news` is None where whoever records also notifies, in the same transaction. `share` is the
-    organisation or the person that it is a share of; `nowhere` says that no organisation is
-    entered.
+    number of the organisation or the person that it is a share of; `nowhere` says that no
+    organisation is entered.
     """
 
     news: set[UUID] | None = None

@@ -3,6 +3,8 @@
 Where one asks for more, the rest of its requests wait in a line of their own, so its flood leaves
 room for the others. Nobody else waits for it. It may have more while it is alone, or beside those
 only who ask for much as well: nobody who asks for little is there to be held up.
+
+An organisation, or a person, is told apart by anything that hashes fast: its id's number.
 """
 
 import asyncio

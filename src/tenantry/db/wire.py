@@ -87,7 +87,8 @@ class Wire(asyncio.Protocol):
         self.status = IDLE  # as the server said last
         self._prepared: dict[str, _Prepared] = {}
         self._numbers = count()
-        self._rest = b""  # of a message that has not come whole
+        self._parts: list[bytes] = []  # of a message that has not come whole
+        self._missing = 0  # bytes of it, as far as it is known
         self._loop = asyncio.get_running_loop()
 
     def put(self, message: bytearray, statements: Sequence[Statement], *, apart: bool) -> Asked:
@@ -118,19 +119,27 @@ class Wire(asyncio.Protocol):
         self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        received = self._rest + data if self._rest else data
-        at, size = 0, len(received)
-        while at + 5 <= size:
-            kind, length = _HEAD.unpack_from(received, at)
+        if self._parts:
+            self._parts.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data = b"".join(self._parts)
+            self._parts.clear()
+        at, size = 0, len(data)
+        while (end := at + 5) <= size:
+            kind, length = _HEAD.unpack_from(data, at)
             end = at + 1 + length
             if end > size:
                 break
             if kind == b"D":  # DataRow
-                self.waiting[0].under_way.append(_row(received, at + 5))
+                self.waiting[0].under_way.append(_row(data, at + 5))
             elif kind != b"2":  # BindComplete
-                self._take(kind, received, at + 5, end)
+                self._take(kind, data, at + 5, end)
             at = end
-        self._rest = received[at:]
+        if at < size:
+            self._parts.append(data[at:])
+            self._missing = end - size
 
     def connection_lost(self, exc: Exception | None) -> None:
         for asked in self.waiting:
@@ -204,7 +213,10 @@ def _message(kind: bytes, body: bytes) -> bytes:
 
 
 def bound(arguments: Sequence[object] | Bound) -> Bound:
-    """The rest of a Bind: the arguments, and that every column of the answer is to be text."""
+    """The rest of a Bind: the arguments, and that every column of the answer is to be text.
+
+    A UUID is for a parameter of that type: its hyphens are left out.
+    """
     if isinstance(arguments, Bound):
         return arguments
     parts = [_SHORT.pack(len(arguments))]

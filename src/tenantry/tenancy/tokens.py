@@ -30,7 +30,7 @@ REMEMBERED = 4096  # access tokens whose signature need not be verified again
 
 
 class Claims(NamedTuple):
-    """A refresh token's. The `family` of the login itself has the session's id."""
+    """What a token says. The `family` is a refresh token's: the login's has the session's id."""
 
     user: UUID
     session: UUID
