@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from pwdlib.hashers.bcrypt import BcryptHasher
 
-from tenantry.passwords import COMMON
+from tenantry.passwords import ARGON2ID, COMMON, NOBODY
 from tenantry.testing import PASSWORD, Account, Api, ok, refused, registration, unique_email
 from tests.mail import Mailbox
 
@@ -154,3 +154,7 @@ class TestChange:
             for password in (PASSWORD, NEW)
         ]
         assert sorted(statuses) == [200, 401], "one of the two, whichever came last"
+
+
+def test_nobodys_hash_takes_as_long_as_a_new_one() -> None:
+    assert not ARGON2ID.check_needs_rehash(NOBODY)
