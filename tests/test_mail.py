@@ -18,6 +18,9 @@ Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 QUEUE = "tenantry_jobs.pgqueuer"
 COUNT = "SELECT count(*) FROM tenantry_jobs.pgqueuer"
+AT_WORK = """
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE '%_worker'
+"""
 DUE = "UPDATE tenantry_jobs.pgqueuer SET execute_after = now()"
 SECRET = {"JWT_REFRESH_SECRET": REFRESH_SECRET}
 
@@ -126,6 +129,7 @@ class TestFaults:
                 await process.wait()
             assert await owner.fetchval(COUNT) > 0
             mailbox.open.set()
+            await eventually(lambda: owner.fetchval(AT_WORK), 0)  # what it had asked for last
             # The killed worker's last sign of life is long ago.
             await owner.execute(
                 "UPDATE tenantry_jobs.pgqueuer SET heartbeat = now() - interval '1 hour'"

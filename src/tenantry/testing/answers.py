@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 PASSWORD = "correct horse battery"
-PATIENCE = 10.0  # seconds until something that must happen counts as not happening
+PATIENCE = 30.0  # seconds until something that must happen counts as not happening
 
 
 def ok(answer: httpx.Response, status: int = 200, message: str | None = None) -> Any:
