@@ -10,9 +10,10 @@ from litestar import get
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tenantry import Feature, edge, protocols
+from tenantry.app import create_app
 from tenantry.reply import Reply
 from tenantry.routing import Router
-from tenantry.testing import Api, Serve, refused
+from tenantry.testing import Api, Serve, make_settings, refused
 
 
 async def raw(api: Api, *parts: bytes) -> bytes:
@@ -106,6 +107,23 @@ async def test_keep_nothing_of_an_answered_request(api: Api) -> None:
         assert alive() - before < 10  # a connection's last one each
     finally:
         gc.enable()
+
+
+async def test_answer_the_same_where_another_server_has_them(api: Api) -> None:
+    def said(answer: httpx.Response) -> dict[str, str]:
+        """Its head, without what another moment or another limit makes different."""
+        others = ("date", "ratelimit-")
+        return {
+            name: value for name, value in answer.headers.items() if not name.startswith(others)
+        }
+
+    app = create_app(make_settings("postgresql://nobody@localhost:1/nowhere"))
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url=api.url) as elsewhere:
+        theirs = await elsewhere.get("/health", headers={"x-request-id": "same"})
+    ours = await api.http.get("/health", headers={"x-request-id": "same"})
+    assert said(theirs) == said(ours)
+    assert (theirs.status_code, theirs.content) == (ours.status_code, ours.content)
 
 
 ANSWERED: list[int] = []

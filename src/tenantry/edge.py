@@ -224,7 +224,7 @@ class Exchange:
             method=self.method,
             path=self.scope["path"],
             status=self.status,
-            milliseconds=int((time.perf_counter() - self.started) * 100_000) / 100,
+            milliseconds=round((time.perf_counter() - self.started) * 1000, 2),
             client=self.scope["client"][0] if self.scope["client"] else None,
             organisation=self.state.get("organisation_id"),
             user=self.state.get("user_id"),
