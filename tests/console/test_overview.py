@@ -1,6 +1,8 @@
 """The console's overview, and what comes over the stream."""
 
-from playwright.async_api import expect
+import asyncio
+
+from playwright.async_api import Route, expect
 
 from tenantry.testing import Api, Organisation, ok, unique_email
 from tests.conftest import needs
@@ -138,3 +140,52 @@ class TestStream:
         await expect(console.page).to_have_title(f"Overview · {name}")
         await console.toasts(f"You are not a member of {left} any more.")
         await console.is_live()
+
+    async def test_goes_on_there_also_while_the_old_token_is_still_being_refused(
+        self,
+        open_console: OpenConsole,
+        organisation: Organisation,
+        other_organisation: Organisation,
+    ) -> None:
+        member = organisation.member
+        invite = ok(await other_organisation.owner.invite(member.user["email"]), 201)
+        ok(await member.post("/api/users/accept-invite", token=invite["token"]), 201)
+        console = await open_console(member)
+        await console.is_live()
+        removed, leaving = asyncio.Event(), asyncio.Event()
+        order = []
+
+        async def ask_when_removed(route: Route) -> None:
+            await removed.wait()
+            await route.continue_()
+
+        async def refuse_while_leaving(route: Route) -> None:
+            answer = await route.fetch()
+            await leaving.wait()
+            order.append(f"refresh {answer.status}")
+            await route.fulfill(response=answer)
+
+        async def switch(route: Route) -> None:
+            order.append("switch")
+            await route.continue_()
+
+        await console.page.route("**/api/users", ask_when_removed)
+        await console.page.route("**/api/auth/refresh", refuse_while_leaving)
+        await console.page.route("**/api/auth/switch", switch)
+        async with console.page.expect_request("**/api/users"):
+            await console.page.evaluate(
+                """() => {
+                  import("/console/files/api.js").then(({ api }) => api.get("users")).catch(() => {});
+                }"""
+            )
+        async with (
+            console.page.expect_request("**/api/auth/refresh"),
+            console.page.expect_response("**/api/auth/me"),
+        ):
+            ok(await organisation.owner.remove(member.id))
+            removed.set()
+        leaving.set()
+        left = organisation.owner.organisation["name"]
+        await console.toasts(f"You are not a member of {left} any more.")
+        await console.is_live()
+        assert order == ["refresh 401", "switch"]

@@ -71,20 +71,31 @@ async function renewed() {
   return true;
 }
 
+/** Go on in another organisation of the person: from then on the token is for that one. */
+export const enter = (organisationId) => call("POST", "auth/switch", { body: { organisationId }, ask: entered });
+
+// Not beside a renewal, whose answer would be about the organisation that is left.
+const entered = (...request) =>
+  alone(async () => {
+    const given = await send(...request);
+    if (given.answer.ok) adopt(given.envelope.data.accessToken);
+    return given;
+  });
+
 const same = (one, other) => one.user === other?.user && one.organisation === other?.organisation;
 
 /**
  * One request; gives the data, or with `whole` the envelope, which has a page's `nextCursor`.
  * Throws a Problem. `signal` aborts it.
  */
-async function call(method, path, { whole = false, ...options } = {}) {
+async function call(method, path, { whole = false, ask = send, ...options } = {}) {
   const before = identity();
   const token = await freshToken();
-  let { answer, envelope } = await send(method, path, { token, ...options });
+  let { answer, envelope } = await ask(method, path, { token, ...options });
   if (token && answer.status === 401 && envelope?.code?.startsWith("TOKEN_") && (await renew())) {
     // What was meant for one organisation must not be done in another.
     if (!same(before, identity())) throw new Problem("You are signed in elsewhere now");
-    ({ answer, envelope } = await send(method, path, { token: access.token, ...options }));
+    ({ answer, envelope } = await ask(method, path, { token: access.token, ...options }));
   }
   if (answer.ok && envelope?.success) return whole ? envelope : envelope.data;
   throw refusal(answer, envelope);

@@ -11,7 +11,7 @@
  * told about it is in `session.notice`.
  */
 
-import { adopt, api, forget, identity, renew, tokens } from "./api.js";
+import { adopt, api, enter, forget, identity, renew, tokens } from "./api.js";
 import { live } from "./live.js";
 import { Problem } from "./problem.js";
 
@@ -73,14 +73,13 @@ class Session extends EventTarget {
   /** What a sign-in answered, by whichever way. */
   async signedIn({ accessToken }) {
     adopt(accessToken);
-    await this.#begin();
-    this.#tabs.postMessage("signed in");
+    await this.#beginHere();
   }
 
   async switchTo(organisationId) {
-    const answer = await api.post("auth/switch", { organisationId });
+    await enter(organisationId);
     // Then nothing is to be shown of the one that was left, even if the other cannot be.
-    await this.signedIn(answer).catch(({ message }) => this.#end(message));
+    await this.#beginHere().catch(({ message }) => this.#end(message));
   }
 
   /** Do what ends the membership, or more, and go on elsewhere: the stream may tell of it first. */
@@ -117,6 +116,12 @@ class Session extends EventTarget {
       return;
     }
     this.#tell(before !== this.#text());
+  }
+
+  /** Begin, by what this tab has done; the others follow. */
+  async #beginHere(notice = "") {
+    await this.#begin(notice);
+    this.#tabs.postMessage("signed in");
   }
 
   async #begin(notice = "") {
@@ -163,10 +168,8 @@ class Session extends EventTarget {
       const others = memberships.filter(({ organisation }) => organisation.id !== id);
       if (others.length < memberships.length) return this.#end(otherwise);
       if (!others.length) return this.ended(notice);
-      const next = others[0].organisation.id;
-      adopt((await api.post("auth/switch", { organisationId: next })).accessToken);
-      await this.#begin(notice);
-      this.#tabs.postMessage("signed in");
+      await enter(others[0].organisation.id);
+      await this.#beginHere(notice);
     } catch {
       if (!gone()) this.#end(otherwise);
     }
