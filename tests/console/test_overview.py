@@ -174,8 +174,9 @@ class TestStream:
         await console.page.route("**/api/auth/switch", switch)
         async with console.page.expect_request("**/api/users"):
             await console.page.evaluate(
-                """() => {
-                  import("/console/files/api.js").then(({ api }) => api.get("users")).catch(() => {});
+                """async () => {
+                  const { api } = await import("/console/files/api.js");
+                  api.get("users").catch(() => {});
                 }"""
             )
         async with (
