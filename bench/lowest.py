@@ -5,13 +5,11 @@ Nobody can set that; so it is put in the place of the real one, before the serve
 
 import time
 
-from pwdlib.hashers.argon2 import Argon2Hasher
-
 from bench.data import PASSWORD
 from tenantry import passwords
 from tenantry.cli import main
 
-LOWEST = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
+LOWEST = passwords.Argon2id(passes=1, memory=8)
 HASHES = 2000
 
 

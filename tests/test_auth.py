@@ -4,12 +4,19 @@ import asyncio
 import secrets
 from datetime import timedelta
 
+import bcrypt
 import pytest
 from asyncpg import Connection, Record
-from pwdlib.hashers.bcrypt import BcryptHasher
 
 from tenantry.passwords import Passwords
 from tenantry.testing import PASSWORD, Account, Api, Serve, ok, refused, registration, unique_email
+
+BY_OUR_PARAMETERS = "$argon2id$v=19$m=19456,t=2,p=1$"
+# Of "correct horse", as argon2-cffi makes it where nothing else is asked for.
+BY_FOUR_LANES = (
+    "$argon2id$v=19$m=65536,t=3,p=4$"
+    "tBWYsMBN8FwFu9+xZlcW0g$xHgbHfF6Trcu9HrKDuMArkEyTXhYJERPfnFAOzcfbTI"
+)
 
 
 class TestRegister:
@@ -127,15 +134,26 @@ class TestLogin:
     ) -> None:
         account = await fresh.register()
         long = "p" * 80
-        await owner.execute(
-            "UPDATE users SET password_hash = $1", BcryptHasher().hash(long.encode()[:72])
-        )
+        known = bcrypt.hashpw(long.encode()[:72], bcrypt.gensalt(4)).decode()
+        await owner.execute("UPDATE users SET password_hash = $1", known)
         await fresh.login(account.user["email"], long)
         renewed = await owner.fetchval("SELECT password_hash FROM users")
-        assert renewed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+        assert renewed.startswith(BY_OUR_PARAMETERS)
         await fresh.login(account.user["email"], long)
         cut = await fresh.post("/api/auth/login", email=account.user["email"], password="p" * 72)
         refused(cut, 401)
+
+    async def test_takes_an_argon2id_hash_by_other_parameters_and_renews_it(
+        self, fresh: Api, owner: "Connection[Record]"
+    ) -> None:
+        account = await fresh.register()
+        await owner.execute("UPDATE users SET password_hash = $1", BY_FOUR_LANES)
+        wrong = await fresh.post("/api/auth/login", email=account.user["email"], password="another")
+        refused(wrong, 401)
+        await fresh.login(account.user["email"], "correct horse")
+        renewed = await owner.fetchval("SELECT password_hash FROM users")
+        assert renewed.startswith(BY_OUR_PARAMETERS)
+        await fresh.login(account.user["email"], "correct horse")
 
 
 class TestRefresh:

@@ -4,10 +4,10 @@ import asyncio
 from typing import Any, TypeAlias
 
 import asyncpg
+import bcrypt
 import pytest
-from pwdlib.hashers.bcrypt import BcryptHasher
 
-from tenantry.passwords import ARGON2ID, COMMON, NOBODY
+from tenantry.passwords import ARGON2ID, COMMON, NOBODY, verify
 from tenantry.testing import PASSWORD, Account, Api, ok, refused, registration, unique_email
 from tests.mail import Mailbox
 
@@ -138,7 +138,8 @@ class TestChange:
     async def test_a_renewed_hash_does_not_undo_it(self, fresh: Api, owner: Db) -> None:
         account = await fresh.register()
         await owner.execute(
-            "UPDATE users SET password_hash = $1", BcryptHasher().hash(PASSWORD.encode())
+            "UPDATE users SET password_hash = $1",
+            bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt()).decode(),
         )
         await asyncio.gather(
             change(account),
@@ -157,4 +158,11 @@ class TestChange:
 
 
 def test_nobodys_hash_takes_as_long_as_a_new_one() -> None:
-    assert not ARGON2ID.check_needs_rehash(NOBODY)
+    assert ARGON2ID.made(NOBODY)
+    assert ARGON2ID.made(ARGON2ID.hash(PASSWORD))
+
+
+@pytest.mark.parametrize("known", ["", "!", "$2b$12$short", "$argon2id$v=19$m=19456,t=2,p=1$", "ü"])
+def test_what_is_no_hash_has_no_password(known: str) -> None:
+    assert not verify(PASSWORD, known)
+    assert not verify("", known)

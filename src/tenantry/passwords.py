@@ -4,18 +4,36 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from pwdlib.hashers.argon2 import Argon2Hasher
-from pwdlib.hashers.bcrypt import BcryptHasher
+import bcrypt
+from nacl import pwhash
+from nacl.exceptions import InvalidkeyError
+from nacl.pwhash import argon2id
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from tenantry.errors import FieldError, Invalid
 from tenantry.inputs import MAX_PASSWORD_BYTES
 
+
+class Argon2id(NamedTuple):
+    """libsodium's, which takes the widest instructions that the processor has: AVX2, AVX-512."""
+
+    passes: int
+    memory: int  # KiB
+
+    def hash(self, password: str) -> str:
+        known = argon2id.str(password.encode(), opslimit=self.passes, memlimit=self.memory * 1024)
+        return known.decode()
+
+    def made(self, known: str) -> bool:
+        """Whether that hash is by these parameters."""
+        return known.startswith(f"$argon2id$v=19$m={self.memory},t={self.passes},p=1$")
+
+
 # OWASP Password Storage Cheat Sheet: m=19 MiB, t=2, p=1.
-ARGON2ID = Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-BCRYPT = BcryptHasher()
+ARGON2ID = Argon2id(passes=2, memory=19 * 1024)
+BCRYPT = ("$2a$", "$2b$", "$2y$")  # what such a hash begins with
 # Of nobody's password, by the same parameters: what an unknown address is verified against, so that
 # it takes as long as a known one.
 NOBODY = (
@@ -30,7 +48,7 @@ T = TypeVar("T")
 
 
 class Passwords:
-    """Hashes and verifies; bcrypt hashes, brought along from elsewhere, verify and are renewed."""
+    """Hashes and verifies; hashes brought along from elsewhere, also bcrypt's, are renewed then."""
 
     def __init__(self, minimum_length: int) -> None:
         self.minimum_length = minimum_length
@@ -67,7 +85,7 @@ class Passwords:
 
         `known` is None for nobody: never right, and as slow.
         """
-        right, renewed = await self._run(_verify, password, known or NOBODY)
+        right, renewed = await self._run(_verify_and_renew, password, known or NOBODY)
         return right and known is not None, renewed
 
     def close(self) -> None:
@@ -86,11 +104,18 @@ def _bare(text: str) -> str:
     return "".join(text.casefold().split())
 
 
-def _verify(password: str, known: str) -> tuple[bool, str | None]:
-    if BCRYPT.identify(known):
-        # bcrypt itself never saw more than 72 bytes, up to a NUL.
-        seen = password.encode().partition(b"\0")[0][:72]
-        return (True, ARGON2ID.hash(password)) if BCRYPT.verify(seen, known) else (False, None)
-    if not ARGON2ID.verify(password, known):
-        return False, None
-    return True, ARGON2ID.hash(password) if ARGON2ID.check_needs_rehash(known) else None
+def verify(password: str, known: str) -> bool:
+    """Whether it is the password; of what is no hash by argon2 or bcrypt, none is."""
+    try:
+        if known.startswith(BCRYPT):
+            # bcrypt itself never saw more than 72 bytes, up to a NUL.
+            seen = password.encode().partition(b"\0")[0][:72]
+            return bcrypt.checkpw(seen, known.encode())
+        return pwhash.verify(known.encode(), password.encode())
+    except (InvalidkeyError, ValueError):
+        return False
+
+
+def _verify_and_renew(password: str, known: str) -> tuple[bool, str | None]:
+    right = verify(password, known)
+    return right, ARGON2ID.hash(password) if right and not ARGON2ID.made(known) else None
