@@ -6,9 +6,11 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from litestar import Litestar
 from playwright.async_api import Browser, async_playwright
 from playwright.sync_api import Page, sync_playwright
 
@@ -162,3 +164,17 @@ def needs(*programs: str) -> pytest.MarkDecorator:
     missing = [program for program in programs if shutil.which(program) is None]
     reason = f"needs {' and '.join(missing)}: apt-get install {' '.join(missing)}"
     return pytest.mark.skipif(bool(missing) and not os.environ.get("CI"), reason=reason)
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of which the framework is asked, in the servers of this process."""
+    paths: list[str] = []
+    ask = Litestar.__call__
+
+    async def asked(self: Litestar, scope: Any, receive: Any, send: Any) -> None:
+        paths.append(scope.get("path", scope["type"]))
+        await ask(self, scope, receive, send)
+
+    monkeypatch.setattr(Litestar, "__call__", asked)
+    return paths
