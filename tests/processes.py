@@ -1,5 +1,6 @@
 """Programs of their own: `tenantry` as a person runs it."""
 
+import asyncio
 import os
 import queue
 import re
@@ -7,11 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tenantry.settings import COMPOSE_VARIABLES, variables
+from tenantry.testing import PATIENCE
 
 TENANTRY = str(Path(sys.executable).with_name("tenantry"))
 
@@ -101,9 +104,24 @@ def running(
                 server.stop(signal.SIGTERM)
 
 
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.to_thread(time.sleep, 0.01)
+
+
 def workers(server: Served) -> list[int]:
     """The serving processes of a server with several."""
     return _children(server, lambda command: b"spawn_main" in command)
+
+
+def connections(process: int, port: int) -> int:
+    """How many the process holds that were made to a port of this machine."""
+    here = f":{port:04X}"
+    made = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    inodes = {f"socket:[{one[9]}]" for one in made if one[1].endswith(here) and one[3] == "01"}
+    files = Path(f"/proc/{process}/fd").iterdir()
+    return sum(str(file.readlink()) in inodes for file in files)
 
 
 def mail_workers(server: Served) -> list[int]:

@@ -1,11 +1,14 @@
 """The commands, as a person runs them."""
 
 import asyncio
+import os
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,11 +18,11 @@ import pytest
 
 from tenantry.db import schema
 from tenantry.db.branches import HEAD
-from tenantry.testing import PASSWORD, ok, registration, unique_email
+from tenantry.testing import PASSWORD, PATIENCE, ok, registration, unique_email
 from tenantry.testing.databases import of_database
 from tenantry.testing.servers import REFRESH_SECRET, SECRET
 from tests.conftest import UNLIMITED
-from tests.processes import serving, tenantry
+from tests.processes import connections, serving, tenantry, until, workers
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -32,6 +35,22 @@ def register(url: str, email: str) -> httpx.Response:
 
 def login(url: str, email: str) -> httpx.Response:
     return httpx.post(f"{url}/api/auth/login", json={"email": email, "password": PASSWORD})
+
+
+@contextmanager
+def asked_at_once(url: str, number: int) -> Iterator[None]:
+    """So many connections, each of which has been answered and stays open."""
+    port = int(url.rpartition(":")[2])
+    with ExitStack() as stack:
+        sockets = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
+            for _ in range(number)
+        ]
+        for one in sockets:
+            one.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        for one in sockets:
+            assert one.recv(15) == b"HTTP/1.1 200 OK"
+        yield
 
 
 @pytest.fixture
@@ -79,6 +98,49 @@ class TestServe:
             played = tenantry("demo", "--url", server.url)
             assert played.returncode == 0, played.stdout + played.stderr
             assert "Everything as promised." in played.stdout
+
+    def test_spreads_what_comes_at_once_over_its_workers(
+        self, runtime_url: str, folder: Path
+    ) -> None:
+        environment = {"DATABASE_URL": runtime_url, **UNLIMITED}
+        with (
+            serving("--workers", "2", environment=environment, cwd=folder) as server,
+            asked_at_once(server.url, 80),
+        ):
+            port = int(server.url.rpartition(":")[2])
+            held = [connections(worker, port) for worker in workers(server)]
+        assert sum(held) == 80
+        assert min(held) >= 20, "as good as never fewer, where chance alone decides"
+
+    async def test_lets_nobody_wait_for_a_worker_that_has_ended(
+        self, runtime_url: str, folder: Path
+    ) -> None:
+        environment = {"DATABASE_URL": runtime_url, **UNLIMITED}
+        with serving("--workers", "2", environment=environment, cwd=folder) as server:
+            await until(lambda: len(workers(server)) == 2)
+            ended, other = workers(server)
+            os.kill(ended, signal.SIGKILL)
+            await until(
+                lambda: {ended, other} != set(workers(server)) and len(workers(server)) == 2
+            )
+            with asked_at_once(server.url, 20):
+                assert ended not in workers(server)
+
+    def test_with_several_workers_refuses_an_address_that_is_in_use(
+        self, runtime_url: str, folder: Path
+    ) -> None:
+        environment = {"DATABASE_URL": runtime_url}
+        with serving("--workers", "2", environment=environment, cwd=folder) as server:
+            port = server.url.rpartition(":")[2]
+            for number in ("1", "2"):
+                second = tenantry(
+                    "serve",
+                    *("--workers", number, "--port", port),
+                    environment=environment,
+                    cwd=folder,
+                )
+                assert second.returncode == 1
+                assert f"Cannot listen on 127.0.0.1:{port}: Address already in use" in second.stderr
 
     def test_in_production_refuses_to_start_without_good_secrets(self, folder: Path) -> None:
         for environment, sentence in (

@@ -21,9 +21,9 @@ from tenantry.testing.servers import REFRESH_SECRET, SECRET
 from tests.conftest import UNLIMITED
 from tests.digests import DIGESTS, PLANS, TABLE, Digest, Nothing, send_digest
 from tests.mail import Mailbox, working
-from tests.processes import mail_workers, serving, tenantry, workers
+from tests.processes import mail_workers, serving, tenantry, until, workers
 from tests.test_mail import COUNT, DUE, wake
-from tests.test_worker import environment_of, until
+from tests.test_worker import environment_of
 
 Db: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 AtWork: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]

@@ -5,8 +5,6 @@ import os
 import signal
 import socket
 import ssl
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -37,6 +35,7 @@ from tests.processes import (
     mail_workers,
     serving,
     tenantry,
+    until,
     workers,
 )
 
@@ -63,12 +62,6 @@ def alive(pid: int) -> bool:
         return b"tenantry.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:
         return False
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.to_thread(time.sleep, 0.01)
 
 
 class TestBesideAServer:

@@ -95,11 +95,9 @@ def serve(
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
     try:
-        with (
-            listening(host, settings.port) as listener,
-            prepared(settings, say) as (ready, owner_url, worker_url),
-        ):
-            port = listener.getsockname()[1]
+        listeners = listening_for_each(host, settings.port, settings.workers)
+        with prepared(settings, say) as (ready, owner_url, worker_url):
+            port = listeners[0].getsockname()[1]
             os.environ.update(
                 DATABASE_URL=str(ready.database_url),
                 JWT_ACCESS_SECRET=ready.jwt_access_secret,
@@ -123,9 +121,9 @@ def serve(
                 if ready.workers > 1:
                     if ready.redis_url is None:
                         say("Each process counts rate limits for itself; REDIS_URL shares them.")
-                    Multiprocess(config, sockets=[listener]).run()
+                    Processes(config, listeners).run()
                 else:
-                    Server(config).run(sockets=[listener])
+                    Server(config).run(sockets=listeners)
     except KeyboardInterrupt:
         pass
     say("Stopped.")
@@ -145,12 +143,49 @@ def _worker(
     return nullcontext()
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """The socket to serve on. Raises `AddressError`."""
+class Processes(Multiprocess):
+    """Each has a listener of its own, over which the kernel spreads the connections.
+
+    Of one that all share, whoever wakes first accepts all that have come: of 80, one had 80.
+    """
+
+    def __init__(self, config: uvicorn.Config, listeners: list[socket.socket]) -> None:
+        self._listeners = listeners
+        self._host, self._port = listeners[0].getsockname()[:2]
+        super().__init__(config, sockets=[])
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """Asked for each process that is started. From then on only that one has them, so that
+        nobody waits for one that has ended.
+        """
+        if self._listeners:
+            return [self._listeners.pop()]
+        return [listening(self._host, self._port, beside_others=True)]
+
+    @sockets.setter
+    def sockets(self, _: list[socket.socket]) -> None:
+        """There are none that all share."""
+
+
+def listening_for_each(host: str, port: int, processes: int) -> list[socket.socket]:
+    """The sockets to serve on, one for each process. Raises `AddressError`."""
+    alone = listening(host, port)  # so that only ours are beside each other
+    if processes == 1:
+        return [alone]
+    port = alone.getsockname()[1]
+    alone.close()
+    return [listening(host, port, beside_others=True) for _ in range(processes)]
+
+
+def listening(host: str, port: int, *, beside_others: bool = False) -> socket.socket:
+    """A socket to serve on. Raises `AddressError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio sets TCP_NODELAY only where it is.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if beside_others:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
         listener.listen(2048)
