@@ -262,6 +262,16 @@ class TestCheck:
         assert sentence in run.stderr
         assert "Traceback" not in run.stderr
 
+    @pytest.mark.parametrize("command", ["check", "migrate", "serve"])
+    def test_says_what_of_the_address_the_database_does_not_know(
+        self, command: str, owner_url: str
+    ) -> None:
+        url = f"{owner_url}{'&' if '?' in owner_url else '?'}schema=public"
+        run = tenantry(command, environment={"DATABASE_URL": url, "PORT": "0"})
+        assert run.returncode == 1
+        assert 'cannot be read: unrecognized configuration parameter "schema"' in run.stderr
+        assert "Traceback" not in run.stderr
+
 
 class TestLogout:
     async def test_ends_every_session_of_an_account(self, owner_url: str, folder: Path) -> None:

@@ -295,6 +295,29 @@ class TestAcceptingWhileSignedIn:
         )
         refused(answer, 401, code="TOKEN_INVALID")
 
+    @pytest.mark.parametrize("sent", ["Bearer stale", "Bearer", "Bearer null", "Basic YTpi"])
+    async def test_with_name_and_password_asks_nobody_who_they_are(
+        self, api: Api, sent: str
+    ) -> None:
+        """Clients that send what they have with every request are those of the original too."""
+        owner = await api.register()
+        token = ok(await owner.invite(), 201)["token"]
+        new = {"token": token, "name": "Grace Hopper", "password": PASSWORD}
+        answer = await api.http.post(
+            "/api/users/accept-invite", json=new, headers={"authorization": sent}
+        )
+        ok(answer, 201)
+
+    async def test_with_name_and_password_is_for_a_new_account(self, api: Api) -> None:
+        owner, known = await api.register(), await api.register()
+        token = ok(await owner.invite(), 201)["token"]
+        new = {"name": "Grace Hopper", "password": PASSWORD}
+        joined = ok(await owner.post("/api/users/accept-invite", token=token, **new), 201)
+        assert joined["id"] != owner.id
+        token = ok(await owner.invite(known.user["email"]), 201)["token"]
+        answer = await known.post("/api/users/accept-invite", token=token, **new)
+        refused(answer, 409, code="ACCOUNT_EXISTS")
+
 
 class TestRequiredSecondFactor:
     """An organisation that asks for one is closed to sessions without."""

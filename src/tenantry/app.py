@@ -63,7 +63,7 @@ from tenantry.realtime.hub import Hub
 from tenantry.realtime.wake import RedisWake
 from tenantry.reply import ErrorReply, error_reply
 from tenantry.settings import Settings
-from tenantry.tenancy.guards import provide_person, provide_person_or_nobody, provide_tenant
+from tenantry.tenancy.guards import provide_person, provide_tenant
 from tenantry.tenancy.reading import provide_reading
 from tenantry.tenancy.tokens import Tokens
 from tenantry.users.routes import router as users
@@ -104,7 +104,6 @@ GIVEN = (
     "prover",
     "reading",
     "settings",
-    "somebody",
     "tenant",
     "tokens",
 )
@@ -184,7 +183,6 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
         "prover": Provide(lambda: prover, sync_to_thread=False),
         "reading": Provide(provide_reading, sync_to_thread=False),
         "settings": Provide(lambda: config, sync_to_thread=False),
-        "somebody": Provide(provide_person_or_nobody, sync_to_thread=False),
         "tenant": Provide(provide_tenant, sync_to_thread=False),
         "tokens": Provide(lambda: tokens, sync_to_thread=False),
     }

@@ -32,7 +32,7 @@ OF_THE_REQUEST = {"request", "scope"}
 FOUND_BY: dict[Guard, set[str]] = {
     any_member: {"reading", "tenant"},
     signed_in: {"person"},
-    signed_in_or_nobody: {"somebody"},
+    signed_in_or_nobody: set(),
 }
 FOUND_BY_GUARDS = {name for names in FOUND_BY.values() for name in names}
 # What a handler or a router can have that is the framework's to do.

@@ -206,7 +206,7 @@ async def connect(
     while True:
         try:
             return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
-        except ValueError as error:
+        except (ValueError, asyncpg.UndefinedObjectError) as error:  # the latter of a parameter
             raise SchemaError(f"{variable} cannot be read: {error}.") from error
         except Exception as error:
             if not unreachable(error):

@@ -30,16 +30,22 @@ async def any_member(connection: Connection, _: BaseRouteHandler) -> None:
 
 async def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
     """Whoever has a session, whatever stands between them and the token's organisation."""
-    state = connection.scope["litestar_app"].state
-    connection.scope["state"]["tenant"] = await enter_person(
-        state.database, state.tokens, bearer_token(connection.scope)
-    )
+    await _enter_person(connection.scope)
 
 
-async def signed_in_or_nobody(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Anybody; who sends a token must be signed in by it, and the handler has a `person` then."""
-    if any(name == b"authorization" for name, _ in connection.scope["headers"]):
-        await signed_in(connection, handler)
+async def signed_in_or_nobody(_: Connection, __: BaseRouteHandler) -> None:
+    """Anybody; the handler asks for the `person_or_nobody` where it matters who it is."""
+
+
+async def person_or_nobody(scope: Scope) -> Person | None:
+    """Who is signed in by the token that the request sends; None where it sends none.
+
+    Raises:
+        TokenMissing, TokenInvalid: it sends something else.
+    """
+    if any(name == b"authorization" for name, _ in scope["headers"]):
+        return await _enter_person(scope)
+    return None
 
 
 class Allowed:
@@ -150,6 +156,13 @@ async def _enter(scope: Scope) -> Tenant:
     return tenant
 
 
+async def _enter_person(scope: Scope) -> Person:
+    state = scope["litestar_app"].state
+    person = await enter_person(state.database, state.tokens, bearer_token(scope))
+    scope["state"]["tenant"] = person
+    return person
+
+
 def note_identity(scope: Scope, user: UUID, organisation: UUID) -> None:
     """For the log: who a public route found the client to be."""
     scope["state"].update(user_id=user, organisation_id=organisation)
@@ -174,8 +187,3 @@ def provide_tenant(scope: Scope) -> Tenant:
 def provide_person(scope: Scope) -> Person:
     """The dependency `person` of a handler for whoever is signed in."""
     return cast(Person, scope["state"]["tenant"])
-
-
-def provide_person_or_nobody(scope: Scope) -> Person | None:
-    """The same where `signed_in_or_nobody` guards."""
-    return cast(Person | None, scope["state"].get("tenant"))

@@ -34,10 +34,14 @@ from tenantry.inputs import Email, Input, Name, NewPassword, Token
 from tenantry.mail import Mail
 from tenantry.passwords import Passwords
 from tenantry.reply import Reply
-from tenantry.tenancy.guards import allowed, note_identity, signed_in_or_nobody
+from tenantry.tenancy.guards import (
+    allowed,
+    note_identity,
+    person_or_nobody,
+    signed_in_or_nobody,
+)
 from tenantry.tenancy.joining import join, join_as_new, without_account
 from tenantry.tenancy.permissions import Permission, Role
-from tenantry.tenancy.person import Person
 from tenantry.tenancy.plans import Plans
 from tenantry.tenancy.product import Product
 from tenantry.tenancy.seats import Seats
@@ -143,7 +147,6 @@ async def invite(
 async def accept_invite(
     request: Request[Any, Any, Any],
     data: JSONBody[AcceptInviteInput],
-    somebody: NamedDependency[Person | None],
     product: NamedDependency[Product],
     database: NamedDependency[Database],
     passwords: NamedDependency[Passwords],
@@ -153,9 +156,11 @@ async def accept_invite(
     """Makes the account of an invited person, who then signs in. Sends USER_JOINED.
 
     Who has an account already signs in first, and accepts with the token alone; the invite must
-    be for that account's address.
+    be for that account's address. With a name and a password, nobody is asked who they are.
     """
     hashed = token_hash(data.token)
+    alone = data.name is None or data.password is None
+    somebody = await person_or_nobody(request.scope) if alone else None
     if somebody is not None:
         await attempts.count(somebody.connection, Guess.TOKEN)
         async with somebody.connection.pipelined():
