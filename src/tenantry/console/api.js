@@ -3,13 +3,14 @@
  * is in a cookie that no script can read, which the server takes with the header below only.
  */
 
-import { Problem, refusal, unreachable } from "./problem.js";
+import { gone, refusal, unreachable } from "./problem.js";
 
 const API = "/api/";
 const PATIENCE = 30_000; // milliseconds that an answer may take
 const EARLY = 30_000; // milliseconds before its end at which a token is renewed, if it lives longer
 
 let access = null; // {token, identity, until}
+let shown = null; // the identity of what the page shows
 let renewing = null;
 
 /**
@@ -20,6 +21,14 @@ export const tokens = new EventTarget();
 
 /** Who the access token is for: {user, organisation, session}; null if nobody is signed in. */
 export const identity = () => access?.identity ?? null;
+
+/** Whether the page shows what the token is for. */
+export const isShown = () => same(shown, identity());
+
+/** From now on it does. */
+export function show() {
+  shown = identity();
+}
 
 export const api = {
   get: (path, query, options) => call("GET", path, { query, ...options }),
@@ -41,6 +50,7 @@ export function adopt(token) {
 
 export function forget() {
   access = null;
+  shown = null;
 }
 
 /** A token that still lives for a while; what is called for is renewed first. */
@@ -61,18 +71,20 @@ const alone = (act) => (navigator.locks ? navigator.locks.request("tenantry-refr
 async function renewed() {
   const before = identity();
   const { answer, envelope } = await send("POST", "auth/refresh", { body: {}, keepalive: true });
+  if (identity() !== before) return access !== null; // signed in or out meanwhile: that is newer
   if (answer.status === 401) {
     if (before) tokens.dispatchEvent(new Event("ended"));
     return false;
   }
   if (!answer.ok) throw refusal(answer, envelope);
   adopt(envelope.data.accessToken);
-  if (before && !same(before, access.identity)) tokens.dispatchEvent(new Event("changed"));
+  if (before && !same(before, identity())) tokens.dispatchEvent(new Event("changed"));
   return true;
 }
 
 /** Go on in another organisation of the person: from then on the token is for that one. */
-export const enter = (organisationId) => call("POST", "auth/switch", { body: { organisationId }, ask: entered });
+export const enter = (organisationId) =>
+  call("POST", "auth/switch", { body: { organisationId }, ask: entered, ofToken: true });
 
 // Not beside a renewal, whose answer would be about the organisation that is left.
 const entered = (...request) =>
@@ -82,21 +94,28 @@ const entered = (...request) =>
     return given;
   });
 
-const same = (one, other) => one.user === other?.user && one.organisation === other?.organisation;
+const same = (one, other) => one?.user === other?.user && one?.organisation === other?.organisation;
 
 /**
  * One request; gives the data, or with `whole` the envelope, which has a page's `nextCursor`.
  * Throws a Problem. `signal` aborts it.
+ *
+ * It is of the organisation that is shown, in which alone it is done, and alone is read: the token may
+ * be for another before the page shows that. What is asked about the token itself is `ofToken`.
  */
-async function call(method, path, { whole = false, ask = send, ...options } = {}) {
-  const before = identity();
+async function call(method, path, { whole = false, ask = send, ofToken = false, ...options } = {}) {
+  const page = shown;
+  const here = () => {
+    if (!ofToken && !(same(page, shown) && isShown())) throw gone();
+  };
   const token = await freshToken();
+  here();
   let { answer, envelope } = await ask(method, path, { token, ...options });
   if (token && answer.status === 401 && envelope?.code?.startsWith("TOKEN_") && (await renew())) {
-    // What was meant for one organisation must not be done in another.
-    if (!same(before, identity())) throw new Problem("You are signed in elsewhere now");
+    here();
     ({ answer, envelope } = await ask(method, path, { token: access.token, ...options }));
   }
+  if (method === "GET") here();
   if (answer.ok && envelope?.success) return whole ? envelope : envelope.data;
   throw refusal(answer, envelope);
 }

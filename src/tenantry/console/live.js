@@ -9,13 +9,15 @@
  */
 
 import { EventStream } from "/api/realtime/client.js";
-import { api, freshToken } from "./api.js";
+import { api, freshToken, identity } from "./api.js";
+import { gone } from "./problem.js";
 
 const SLEPT = 30_000; // milliseconds out of sight after which a connection is not believed any more
 
 class Live extends EventTarget {
   state = "offline";
   #stream = null;
+  #start = null; // which one is under way, or was the last
   #hidden = 0;
 
   constructor() {
@@ -27,8 +29,16 @@ class Live extends EventTarget {
 
   async start() {
     this.stop();
-    const [latest] = await api.get("activities", { limit: 1 });
-    const stream = new EventStream({ token: freshToken, after: latest?.seq ?? 0 });
+    const start = (this.#start = Symbol("start"));
+    const { organisation } = identity();
+    const [latest] = await api.get("activities", { limit: 1 }, { ofToken: true });
+    if (start !== this.#start) return; // another has begun meanwhile, or none is wanted any more
+    const token = async () => {
+      const fresh = await freshToken();
+      if (identity()?.organisation !== organisation) throw gone();
+      return fresh;
+    };
+    const stream = new EventStream({ token, after: latest?.seq ?? 0 });
     this.#stream = stream;
     const listen = (type, act) => stream.addEventListener(type, ({ detail }) => stream === this.#stream && act(detail));
     listen("event", (event) => this.#tell("event", event));
@@ -38,6 +48,7 @@ class Live extends EventTarget {
   }
 
   stop() {
+    this.#start = null;
     const stream = this.#stream;
     this.#stream = null;
     stream?.close();

@@ -1,10 +1,10 @@
 /** The console: shows the view of the address, to whoever is signed in. */
 
-import { api, identity } from "./api.js";
+import { api } from "./api.js";
 import { fill, h } from "./dom.js";
 import { live } from "./live.js";
 import { failed, skeleton } from "./parts.js";
-import { understood } from "./problem.js";
+import { understood, unreachable } from "./problem.js";
 import { navigate, NOWHERE, path, ROUTES, routes } from "./router.js";
 import { session } from "./session.js";
 import { Shell } from "./shell.js";
@@ -16,11 +16,14 @@ document.body.prepend(app);
 let shell = null;
 let turn = 0;
 let organisation = null; // the one that is shown
+let failure = null; // what stands in place of a session that could not be loaded
 
 /** Put the view of the address into its place. Without a session that is the page to sign in. */
 async function render() {
   const mine = ++turn;
-  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  closeDialogs();
+  app.inert = false;
+  if (failure) return alone(failure);
   let route = ROUTES[path()] ?? NOWHERE;
   if (session.me && route.open) return navigate(HOME, { replace: true });
   if (!session.me && !route.open) route = ROUTES["/console/sign-in"];
@@ -28,10 +31,26 @@ async function render() {
     const { default: Page } = await route.view();
     if (mine !== turn) return; // somebody has gone on meanwhile
     place(new Page());
-    document.title = session.me ? `${route.title} · ${session.organisation.name}` : route.title;
   } catch (error) {
-    place(h("div", { class: "card" }, failed(understood(error), () => location.reload())));
+    if (mine === turn) place(unloaded(navigator.onLine ? understood(error) : unreachable(), () => location.reload()));
   }
+  if (mine === turn) entitle(route);
+}
+
+function entitle({ title }) {
+  document.title = session.me ? `${title} · ${session.organisation.name}` : title;
+}
+
+function closeDialogs() {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+}
+
+const unloaded = (problem, again) => h("div", { class: "card" }, failed(problem, again));
+
+/** In place of everything. */
+function alone(content) {
+  shell = null;
+  fill(app, h("main", { class: "front" }, content));
 }
 
 function place(view) {
@@ -41,8 +60,7 @@ function place(view) {
     shell.closeMenu();
     fill(shell.outlet, view);
   } else {
-    shell = null;
-    fill(app, h("main", { class: "front" }, view));
+    alone(view);
   }
   scrollTo(0, 0);
   (view.querySelector("[data-first]") ?? view.querySelector("h1"))?.focus({ preventScroll: true });
@@ -50,26 +68,41 @@ function place(view) {
 
 /** Who said what to everybody. The event has but the sender's id. */
 async function announce({ seq, payload }) {
-  const before = identity().organisation;
-  const [activity] = await api.get("activities", { after: seq - 1, limit: 1 }).catch(() => []);
-  if (identity()?.organisation !== before) return; // switched meanwhile
+  let activity;
+  try {
+    [activity] = await api.get("activities", { after: seq - 1, limit: 1 });
+  } catch ({ code }) {
+    if (code === "GONE") return; // switched meanwhile
+  }
   toast(payload.message, { title: activity?.actor ? `${activity.actor.name} to everybody` : "To everybody" });
 }
 
 async function start() {
-  fill(app, h("main", { class: "front" }, skeleton()));
+  alone(skeleton());
   try {
     await session.resume();
   } catch (error) {
-    fill(app, h("main", { class: "front" }, h("div", { class: "card" }, failed(understood(error), start))));
-    return;
+    return alone(unloaded(understood(error), start));
   }
-  if (!session.me) await render(); // a session's beginning has rendered already
+  if (!session.me && !failure) await render(); // a session's beginning has rendered already
 }
 
 routes.addEventListener("change", render);
+session.addEventListener("beginning", () => {
+  if (!session.me) return;
+  closeDialogs();
+  app.inert = true; // it is of what is being left
+});
+session.addEventListener("failed", ({ detail: { problem, again } }) => {
+  failure = unloaded(problem, again);
+  render();
+});
 session.addEventListener("change", ({ detail: { access } }) => {
-  if (!access) return shell?.show();
+  failure = null;
+  if (!access) {
+    shell?.show();
+    return entitle(ROUTES[path()] ?? NOWHERE);
+  }
   if (session.organisation?.id !== organisation) clearToasts();
   organisation = session.organisation?.id;
   if (session.me && session.notice) toast(session.notice);

@@ -13,6 +13,9 @@ export class Problem extends Error {
   }
 }
 
+/** It was of an organisation that is not shown any more, and concerns nobody here. */
+export const gone = () => new Problem("You are signed in elsewhere now", { code: "GONE" });
+
 export const unreachable = () =>
   new Problem(
     navigator.onLine

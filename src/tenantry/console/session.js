@@ -8,12 +8,13 @@
  *   session.can("members:invite")
  *
  * "change": something of it is another; `detail.access`, whether what they may see is. What is to be
- * told about it is in `session.notice`.
+ * told about it is in `session.notice`. "beginning": what is shown is about to be another's. "failed":
+ * it could not be loaded; `detail` is {problem, again}.
  */
 
-import { adopt, api, enter, forget, identity, renew, tokens } from "./api.js";
+import { adopt, api, enter, forget, identity, isShown, renew, show, tokens } from "./api.js";
 import { live } from "./live.js";
-import { Problem } from "./problem.js";
+import { gone, Problem, understood } from "./problem.js";
 
 // Events after which it is fetched anew.
 const ABOUT_ALL = new Set([
@@ -39,17 +40,19 @@ class Session extends EventTarget {
   #tabs = new BroadcastChannel("tenantry");
   #going = null;
   #farewell = ""; // what is told about what this page itself is ending
+  #leaving = false; // this page is signing out
+  #latest = 0; // what was begun, asked or ended last: an answer to what was before comes too late
 
   constructor() {
     super();
     this.#tabs.onmessage = ({ data }) => this.#follow(data);
-    tokens.addEventListener("ended", () => this.me && this.#refused());
+    tokens.addEventListener("ended", () => this.me && !this.#leaving && this.#refused());
     // Where this page itself is leaving, that begins the next one, and tells why.
-    tokens.addEventListener("changed", () => this.#going || this.#begin().catch(({ message }) => this.#end(message)));
+    tokens.addEventListener("changed", () => this.#going || this.#begin());
     live.addEventListener("over", ({ detail }) => this.#look(detail));
     live.addEventListener("resync", () => this.reload());
     live.addEventListener("event", ({ detail: { type, payload } }) => {
-      const aboutMe = type === "USER_ROLE_CHANGED" && payload.userId === this.me.id;
+      const aboutMe = type === "USER_ROLE_CHANGED" && payload.userId === this.me?.id;
       if (aboutMe || ABOUT_ALL.has(type)) this.reload();
     });
   }
@@ -78,8 +81,7 @@ class Session extends EventTarget {
 
   async switchTo(organisationId) {
     await enter(organisationId);
-    // Then nothing is to be shown of the one that was left, even if the other cannot be.
-    await this.#beginHere().catch(({ message }) => this.#end(message));
+    await this.#beginHere();
   }
 
   /** Do what ends the membership, or more, and go on elsewhere: the stream may tell of it first. */
@@ -96,9 +98,13 @@ class Session extends EventTarget {
   }
 
   async signOut() {
-    await api.post("auth/logout", {});
-    this.#tabs.postMessage("signed out");
-    this.#end("");
+    this.#leaving = true;
+    try {
+      await api.post("auth/logout", {});
+    } finally {
+      this.#leaving = false;
+    }
+    this.ended("");
   }
 
   /** This session has ended by what was done here: the account's deletion, signing out everywhere. */
@@ -109,39 +115,61 @@ class Session extends EventTarget {
 
   /** Fetch it anew; a failure leaves it as it was, until the next event or reload. */
   async reload() {
+    if (!isShown()) return; // another is beginning, which will be fetched
+    const mine = ++this.#latest;
     const before = this.#text();
-    try {
-      await this.#fetch();
-    } catch {
-      return;
-    }
+    const found = await this.#fetch().catch(() => null);
+    if (!found || mine !== this.#latest) return;
+    this.#take(found);
+    this.notice = "";
     this.#tell(before !== this.#text());
   }
 
   /** Begin, by what this tab has done; the others follow. */
-  async #beginHere(notice = "") {
-    await this.#begin(notice);
+  #beginHere(notice = "") {
     this.#tabs.postMessage("signed in");
+    return this.#begin(notice);
   }
 
+  /** Show what the token is for. Until that is loaded, nothing more is done in what was shown. */
   async #begin(notice = "") {
-    this.notice = notice;
+    const mine = ++this.#latest;
     live.stop();
-    await this.#fetch();
-    // Without a second factor where one is required, there is no stream: the views say why.
-    await live.start().catch(() => {});
-    this.#tell(true);
+    this.dispatchEvent(new Event("beginning"));
+    try {
+      const found = await this.#fetch();
+      if (mine !== this.#latest) return;
+      // Without a second factor where one is required, there is no stream: the views say why.
+      await live.start().catch(() => {});
+      if (mine !== this.#latest) return;
+      this.#take(found);
+      show();
+      this.notice = notice;
+      this.#tell(true);
+    } catch (error) {
+      if (mine !== this.#latest) return;
+      if (error.status === 401) this.#end(ENDED);
+      else if (error.code === "NOT_A_MEMBER") this.#end(error.message);
+      else this.#fail(error, () => this.#begin(notice));
+    }
   }
 
+  /** What the token stands for, by now. */
   async #fetch() {
-    const me = await api.get("auth/me");
+    const me = await api.get("auth/me", {}, { ofToken: true });
     const membership = me.memberships.find((one) => one.organisation.id === me.organisationId);
-    if (!membership) throw new Problem("You are not a member of this organisation any more");
+    if (!membership) throw new Problem("You are not a member of this organisation any more", { code: "NOT_A_MEMBER" });
     let permissions = [];
     if (membership.customRole) {
-      const roles = await api.get("organisations/roles").catch(unlessFactorIsMissing);
+      const roles = await api.get("organisations/roles", {}, { ofToken: true }).catch(unlessFactorIsMissing);
       permissions = roles.find((role) => role.name === membership.customRole)?.permissions ?? [];
     }
+    const { user, organisation } = identity() ?? {};
+    if (me.id !== user || me.organisationId !== organisation) throw gone();
+    return { me, membership, permissions };
+  }
+
+  #take({ me, membership, permissions }) {
     Object.assign(this, { me, membership });
     this.#permissions = new Set(permissions);
   }
@@ -160,18 +188,20 @@ class Session extends EventTarget {
   }
 
   async #leaveFor(id, notice, otherwise) {
-    const gone = () => this.organisation?.id !== id; // by another way, which has told of it
-    if (gone()) return;
+    const left = () => this.organisation?.id !== id; // by another way, which has told of it
+    if (left()) return;
     try {
-      const { memberships } = await api.get("auth/me");
-      if (gone()) return;
+      const { memberships } = await api.get("auth/me", {}, { ofToken: true });
+      if (left()) return;
       const others = memberships.filter(({ organisation }) => organisation.id !== id);
       if (others.length < memberships.length) return this.#end(otherwise);
       if (!others.length) return this.ended(notice);
       await enter(others[0].organisation.id);
       await this.#beginHere(notice);
-    } catch {
-      if (!gone()) this.#end(otherwise);
+    } catch (error) {
+      if (left()) return;
+      if (error.status === 401) this.#end(otherwise);
+      else this.#fail(error, () => this.#goOnElsewhere(id, notice, otherwise));
     }
   }
 
@@ -183,10 +213,10 @@ class Session extends EventTarget {
 
   /** The stream is over: the membership has ended, or the whole session. */
   async #look({ code }) {
-    if (!this.me) return; // told already
+    if (!this.me || this.#leaving) return; // told already, or about to be
     const { id, name } = this.organisation;
     if (OVER[code]) return this.#goOnElsewhere(id, this.#farewell || OVER[code](name));
-    if (await renew().catch(({ message }) => this.#end(message))) await live.start().catch(() => {});
+    if (await renew().catch((error) => this.#fail(error, () => this.#begin()))) await live.start().catch(() => {});
   }
 
   async #follow(message) {
@@ -197,11 +227,18 @@ class Session extends EventTarget {
   }
 
   #end(notice) {
+    const told = !this.me && this.notice === notice;
+    this.#latest++;
     forget();
     live.stop();
     Object.assign(this, { me: null, membership: null, notice });
     this.#permissions = new Set();
-    this.#tell(true);
+    if (!told) this.#tell(true);
+  }
+
+  /** There is a session, but nothing of it can be shown before `again` succeeds. */
+  #fail(error, again) {
+    this.dispatchEvent(new CustomEvent("failed", { detail: { problem: understood(error), again } }));
   }
 
   #tell(access) {

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
+import { understood } from "./problem.js";
 
 const SHOWN = 7000; // milliseconds
 
@@ -38,4 +39,10 @@ export function toast(text, { kind = "", title = null } = {}) {
   list.showPopover();
   wait();
   return close;
+}
+
+/** What went wrong with something that was pressed. */
+export function complain(error, title) {
+  const { code, message } = understood(error);
+  if (code !== "GONE") toast(message, { kind: "bad", title });
 }
