@@ -40,7 +40,8 @@ class TestGlobal:
     async def test_does_not_count_what_the_console_is_made_of(self, serve: Serve) -> None:
         """Or a page of fifty modules could be loaded twice a minute."""
         api = await serve(rate_limit_global=parse("1/minute"))
-        for path in ("/console", "/console/members", "/console/files/main.js") * 2:
+        files = ("/console/files/main.js", "/api/realtime/client.js")
+        for path in ("/console", "/console/members", *files) * 2:
             assert (await api.get(path)).status_code == 200
         assert (await api.get("/consoles")).headers["ratelimit-remaining"] == "0"
 
@@ -93,6 +94,19 @@ class TestAuth:
         account = await api.register()
         for _ in range(3):
             ok(await account.get("/api/auth/me"))
+
+    async def test_does_not_count_what_asks_beforehand(self, serve: Serve) -> None:
+        """A browser does, before each attempt of a front end that is elsewhere."""
+        origin = "https://app.example.com"
+        api = await serve(rate_limit_auth=parse("1/minute"), cors_origins=(origin,))
+        asked = {
+            "origin": origin,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "content-type",
+        }
+        for _ in range(3):
+            answer = await api.http.request("OPTIONS", "/api/auth/login", headers=asked)
+            assert answer.status_code == 204
 
     async def test_is_ten_a_minute_and_a_hundred_over_all_unless_set(self) -> None:
         settings = Settings()

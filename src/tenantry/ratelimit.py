@@ -1,7 +1,7 @@
 """Rate limits: how many requests one client may make, over all and under /api/auth.
 
-What only reads there (who is signed in) is no attempt at anything, and counts over all only. The
-console's own files do not count: a page is made of some fifty.
+What only reads there (who is signed in), or asks beforehand (OPTIONS), is no attempt at anything,
+and counts over all only. The console's own files do not count: a page is made of some fifty.
 
 A client is an address; an IPv6 one counts by its /64, which is what one subscriber is given.
 Counts are the process's own, or shared by all processes and nodes through Redis. If Redis goes
@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 
 CONSOLE = "/console"
+CLIENT = "/api/realtime/client.js"  # which is one of its files
+SAFE = {"GET", "HEAD", "OPTIONS"}  # RFC 9110, 9.2.1
 REDIS_TIMEOUT = 0.25  # seconds that Redis may hold a request up
 REDIS_PAUSE = 1.0  # seconds until a Redis that is away is asked again
 
@@ -73,11 +75,11 @@ class RateLimiter:
 
     async def check(self, method: str, path: str, address: str) -> Verdict | None:
         """Count one request; None where no limit applies to it."""
-        if path == CONSOLE or path.startswith(f"{CONSOLE}/"):
+        if path in (CONSOLE, CLIENT) or path.startswith(f"{CONSOLE}/"):
             return None
         client = client_key(address)
         verdict = None
-        if self._auth and method != "GET" and is_auth(path):
+        if self._auth and method not in SAFE and is_auth(path):
             verdict = await self._count("auth", self._auth, client)
         if self._global and not (verdict and verdict.exceeded):
             over_all = await self._count("global", self._global, client)

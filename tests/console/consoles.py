@@ -1,18 +1,39 @@
 """A person's browser at the console."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from tenantry.testing import PASSWORD, Account, Api
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 GRAVE = {"serious", "critical"}
+
+
+class Late:
+    """An answer that the page is still waiting for."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._comes = asyncio.Event()
+
+    async def hold(self, route: Route) -> None:
+        answer = await route.fetch()
+        self.asked.set()
+        await self._comes.wait()
+        await route.fulfill(response=answer)
+        self._answered.set()
+
+    async def comes(self) -> None:
+        self._comes.set()
+        await self._answered.wait()
 
 
 class Console:
@@ -49,6 +70,12 @@ class Console:
         """From now on the API cannot answer there."""
         body = {"success": False, "message": message, "code": "UNAVAILABLE", "data": None}
         await self.page.route(f"**/api/{path}", lambda route: route.fulfill(status=503, json=body))
+
+    async def holds(self, path: str) -> Late:
+        """The next answer there comes when the test says so."""
+        late = Late()
+        await self.page.route(f"**/api/{path}", late.hold, times=1)
+        return late
 
     async def mends(self, path: str) -> None:
         await self.page.unroute(f"**/api/{path}")

@@ -115,7 +115,7 @@ async function call(method, path, { whole = false, ask = send, ofToken = false, 
     here();
     ({ answer, envelope } = await ask(method, path, { token: access.token, ...options }));
   }
-  if (method === "GET") here();
+  if (method === "GET" || !answer.ok) here(); // what has been done is told, wherever one is by then
   if (answer.ok && envelope?.success) return whole ? envelope : envelope.data;
   throw refusal(answer, envelope);
 }

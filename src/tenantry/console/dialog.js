@@ -3,16 +3,29 @@
 import { h } from "./dom.js";
 import { form } from "./form.js";
 import { icon } from "./icons.js";
+import { complain } from "./toast.js";
 
-/** Opens one with these contents; `onclose` is told when it has gone, by whatever way. */
+/**
+ * Opens one with these contents; `onclose` is told when it has gone, by whatever way. While a form in it
+ * is being sent it stays: what is under way cannot be cancelled.
+ */
 export function openDialog(title, contents, { onclose = () => {} } = {}) {
   const close = h("button", { type: "button", class: "button plain", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"));
   const dialog = h(
     "dialog",
-    { "aria-labelledby": "dialog-title", closedby: "any", onclose: gone },
+    { "aria-labelledby": "dialog-title", closedby: "any", onclose: gone, onsending: stay, oncancel: keep },
     h("div", { class: "dialog-head" }, h("h2", { id: "dialog-title" }, title), close),
     contents,
   );
+  let sending = false;
+  function stay({ detail }) {
+    sending = detail;
+    dialog.setAttribute("closedby", sending ? "none" : "any");
+    for (const button of dialog.querySelectorAll("button[type=button]")) button.disabled = sending;
+  }
+  function keep(event) {
+    if (sending) event.preventDefault(); // where `closedby` is not known
+  }
   function gone() {
     dialog.remove();
     onclose();
@@ -25,14 +38,14 @@ export function openDialog(title, contents, { onclose = () => {} } = {}) {
 
 /**
  * Ask before something is done. `act` is given the fields' values; while it runs the dialog stays,
- * and shows what goes wrong. Gives whether it was done.
+ * and shows what goes wrong. Gives whether it was done, also where the page has gone on meanwhile.
  *
  *   await ask({ title: "Remove Grace?", text: "…", action: "Remove", busy: "Removing …", danger: true,
  *               act: () => api.delete(`users/${id}`) })
  */
 export function ask({ title, text, action, busy = `${action} …`, act, fields = [], danger = false }) {
   return new Promise((resolve) => {
-    let done = false;
+    let done = false; // or what will say so
     const cancel = h("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, "Cancel");
     const body = form({
       fields: [h("p", {}, text), fields],
@@ -41,8 +54,12 @@ export function ask({ title, text, action, busy = `${action} …`, act, fields =
       kind: danger ? "danger" : "",
       beside: [cancel],
       onsubmit: async (values) => {
-        await act(values);
-        done = true;
+        const acting = act(values);
+        done = acting.then(() => true).catch((error) => {
+          if (!dialog.open) complain(error, `Not done: ${action}`);
+          return false;
+        });
+        await acting;
         dialog.close();
       },
     });

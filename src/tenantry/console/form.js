@@ -101,16 +101,20 @@ export function form({ fields, action, busy, onsubmit, kind = "", beside = [], .
     if (submit.disabled) return;
     fill(alert);
     if (!check(element)) return;
-    submit.disabled = true;
+    sending(true);
     fill(submit, busy);
     try {
       await onsubmit(values(element), element);
     } catch (error) {
       explain(element, understood(error));
     } finally {
-      submit.disabled = false;
+      sending(false);
       fill(submit, action);
     }
+  }
+  function sending(now) {
+    submit.disabled = now;
+    element.dispatchEvent(new CustomEvent("sending", { bubbles: true, detail: now }));
   }
   return element;
 }

@@ -13,6 +13,7 @@ import { clearToasts, toast } from "./toast.js";
 const HOME = "/console";
 const app = h("div", { id: "app" });
 document.body.prepend(app);
+document.querySelector(".unloaded").remove();
 let shell = null;
 let turn = 0;
 let organisation = null; // the one that is shown

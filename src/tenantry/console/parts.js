@@ -3,9 +3,19 @@
 import { h } from "./dom.js";
 import { ago, initials, moment } from "./format.js";
 
-/** A button; `kind` is "", "quiet", "plain" or "danger". */
+/** A button, which does one thing at a time; `kind` is "", "quiet", "plain" or "danger". */
 export function button(label, onclick, { kind = "quiet", name = null, ...attributes } = {}) {
-  return h("button", { type: "button", class: `button ${kind}`, onclick, "aria-label": name, ...attributes }, label);
+  let acting = false;
+  async function press(event) {
+    if (acting) return;
+    acting = true;
+    try {
+      await onclick(event);
+    } finally {
+      acting = false;
+    }
+  }
+  return h("button", { type: "button", class: `button ${kind}`, onclick: press, "aria-label": name, ...attributes }, label);
 }
 
 /** A framed part of a page, under a heading of its own; `actions` stand beside the heading. */

@@ -4,11 +4,10 @@ import { fill, h } from "./dom.js";
 import { icon } from "./icons.js";
 import { live } from "./live.js";
 import { avatar } from "./parts.js";
-import { understood } from "./problem.js";
 import { path, ROUTES } from "./router.js";
 import { session } from "./session.js";
 import "./switcher.js";
-import { toast } from "./toast.js";
+import { complain } from "./toast.js";
 
 const STATES = {
   live: "Live",
@@ -84,7 +83,7 @@ async function signOut() {
   try {
     await session.signOut();
   } catch (error) {
-    toast(understood(error).message, { kind: "bad", title: "You are still signed in" });
+    complain(error, "You are still signed in");
   }
 }
 

@@ -7,9 +7,8 @@ import { field } from "./form.js";
 import { planName, roleName } from "./format.js";
 import { icon } from "./icons.js";
 import { avatar } from "./parts.js";
-import { understood } from "./problem.js";
 import { session } from "./session.js";
-import { toast } from "./toast.js";
+import { complain, toast } from "./toast.js";
 
 const STEPS = { ArrowDown: 1, ArrowUp: -1 };
 
@@ -112,7 +111,7 @@ class OrganisationSwitcher extends HTMLElement {
       await session.switchTo(id);
       if (session.organisation?.id === id) toast(`You are in ${name} now.`);
     } catch (error) {
-      toast(understood(error).message, { kind: "bad", title: `You are still in ${session.organisation.name}` });
+      complain(error, `You are still in ${session.organisation.name}`);
       session.reload();
     }
   }

@@ -78,10 +78,11 @@ class ComposeCard extends View {
 
   async #send({ message }) {
     await api.post("organisations/broadcast", { message });
-    this.#form.reset();
+    const written = this.#form.elements.message;
+    if (written.value === message) this.#form.reset(); // what has been written meanwhile stays
     this.#count();
-    this.#form.elements.message.focus();
-    document.querySelector("broadcasts-card").reload(); // where the stream is not there to tell
+    written.focus();
+    document.querySelector("broadcasts-card")?.reload(); // where the stream is not there to tell
   }
 }
 

@@ -9,7 +9,7 @@ import { icon } from "../icons.js";
 import { avatar, badge, button, card, heading, notAllowed } from "../parts.js";
 import { choices, chosen, given } from "../roles.js";
 import { session } from "../session.js";
-import { toast } from "../toast.js";
+import { complain, toast } from "../toast.js";
 import { View } from "../view.js";
 import { invite } from "./members/invite.js";
 import "./members/invites.js";
@@ -86,10 +86,12 @@ class MembersCard extends View {
 
   async #change(member) {
     const before = chosen(member);
+    const roles = await choices({ owner: true }).catch((error) => complain(error, "The roles could not be loaded"));
+    if (!roles || this.signal.aborted) return;
     const done = await ask({
       title: `What is ${member.name} to be?`,
       text: "It takes effect at once, with whatever they do next.",
-      fields: [field("Role", { name: "role", options: await choices({ owner: true }), value: before })],
+      fields: [field("Role", { name: "role", options: roles, value: before })],
       action: "Change the role",
       busy: "Changing …",
       act: ({ role }) => api.patch(`users/${member.id}`, given(role)),

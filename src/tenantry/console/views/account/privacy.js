@@ -4,9 +4,8 @@ import { api } from "../../api.js";
 import { ask } from "../../dialog.js";
 import { fill, h } from "../../dom.js";
 import { button, card } from "../../parts.js";
-import { understood } from "../../problem.js";
 import { session } from "../../session.js";
-import { toast } from "../../toast.js";
+import { complain } from "../../toast.js";
 import { currentPassword } from "./profile.js";
 
 class PrivacyCard extends HTMLElement {
@@ -37,7 +36,7 @@ async function download({ currentTarget: pressed }) {
     h("a", { href: url, download: "tenantry-account.json" }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   } catch (error) {
-    toast(understood(error).message, { kind: "bad", title: "Nothing was exported" });
+    complain(error, "Nothing was exported");
   } finally {
     pressed.disabled = false;
   }

@@ -3,21 +3,23 @@
 import { api } from "../../api.js";
 import { openDialog } from "../../dialog.js";
 import { h } from "../../dom.js";
-import { plural } from "../../format.js";
+import { plural, sentence } from "../../format.js";
 import { explain, field, form } from "../../form.js";
 import { copyable } from "../../parts.js";
 import { Problem } from "../../problem.js";
 import { choices, given } from "../../roles.js";
-import { toast } from "../../toast.js";
+import { complain, toast } from "../../toast.js";
 
 const ADDRESS = /^[^\s@]+@[^\s@]+\.[^\s@]+$/;
 
-export async function invite() {
+export async function invite({ currentTarget: pressed }) {
+  const roles = await choices().catch((error) => complain(error, "The roles could not be loaded"));
+  if (!roles || !pressed.isConnected) return;
   const links = [];
   const body = form({
     fields: [
       field("Email addresses", { name: "emails", rows: 2, required: true, hint: "One, or several with commas or on lines of their own.", wrong: "Enter an address, such as grace@example.com." }),
-      field("Role", { name: "role", options: await choices(), value: "MEMBER" }),
+      field("Role", { name: "role", options: roles, value: "MEMBER" }),
     ],
     action: "Send invites",
     busy: "Sending …",
@@ -29,9 +31,11 @@ export async function invite() {
       if (sent.length && !links.length) toast(`${plural(sent.length, "invite")} sent.`, { kind: "good" });
       if (refused.length) {
         element.elements.emails.value = refused.map(({ email }) => email).join("\n");
-        explain(element, wrong(refused.map(({ email, error }) => `${email}: ${error.message}.`).join(" ")));
-      } else {
+        explain(element, wrong(refused.map(({ email, error }) => `“${email}”: ${sentence(error.message)}`).join(" ")));
+      } else if (dialog.open) {
         dialog.close();
+      } else if (links.length) {
+        handOver(links); // the page has gone on meanwhile
       }
     },
   });
@@ -65,7 +69,7 @@ export function handOver(invites) {
     h(
       "div",
       { class: "stack" },
-      h("p", { class: "soft" }, "This server sends no mail, so the link to join is yours to give. It is shown only now, and works once, for 24 hours."),
+      h("p", { class: "soft" }, "The link to join is yours to give. It is shown only now, and works once, for 24 hours."),
       invites.map((each) => h("div", {}, h("p", { class: "strong" }, each.email), copyable(link(each), `the link of ${each.email}`))),
     ),
   );

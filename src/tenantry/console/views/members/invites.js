@@ -5,8 +5,7 @@ import { ask } from "../../dialog.js";
 import { fillList, h } from "../../dom.js";
 import { ago, moment, roleName } from "../../format.js";
 import { avatar, badge, button, card, empty } from "../../parts.js";
-import { understood } from "../../problem.js";
-import { toast } from "../../toast.js";
+import { complain, toast } from "../../toast.js";
 import { View } from "../../view.js";
 import { handOver } from "./invite.js";
 
@@ -62,10 +61,10 @@ class InvitesCard extends View {
     try {
       const sent = await api.post(`users/invites/${id}/resend`);
       if (sent.token) handOver([sent]);
-      else toast(`${email} has been sent a new link. The old one works no more.`, { kind: "good" });
+      else if (this.isConnected) toast(`${email} has been sent a new link. The old one works no more.`, { kind: "good" });
       this.reload();
     } catch (error) {
-      toast(understood(error).message, { kind: "bad", title: `${email} was not sent anything` });
+      complain(error, `${email} was not sent anything`);
     } finally {
       pressed.disabled = false;
     }

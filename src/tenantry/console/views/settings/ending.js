@@ -6,9 +6,9 @@ import { fill, h } from "../../dom.js";
 import { date } from "../../format.js";
 import { field } from "../../form.js";
 import { button, card, copyable } from "../../parts.js";
-import { Problem, understood } from "../../problem.js";
+import { Problem } from "../../problem.js";
 import { session } from "../../session.js";
-import { toast } from "../../toast.js";
+import { complain, toast } from "../../toast.js";
 import { currentPassword } from "../account/profile.js";
 
 class EndingCard extends HTMLElement {
@@ -35,14 +35,15 @@ class EndingCard extends HTMLElement {
 const line = (title, text, act) =>
   h("li", {}, h("div", { class: "what" }, h("strong", {}, title), h("span", { class: "fine" }, text)), h("div", { class: "acts" }, act));
 
-async function handOver() {
+async function handOver({ currentTarget: pressed }) {
   const { name } = session.organisation;
   let heirs;
   try {
     heirs = (await api.get("users")).filter(({ id }) => id !== session.me.id);
   } catch (error) {
-    return toast(understood(error).message, { kind: "bad", title: "The members could not be loaded" });
+    return complain(error, "The members could not be loaded");
   }
+  if (!pressed.isConnected) return;
   if (!heirs.length)
     return openDialog(
       "There is nobody yet",
