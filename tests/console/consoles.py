@@ -137,6 +137,12 @@ class Console:
         await expect(field).to_have_attribute("aria-invalid", "true")
         await expect(field).to_be_focused()
 
+    async def fails(self) -> None:
+        """The whole of it could not be loaded, and can be tried again."""
+        await expect(self.page.locator("main.front [role=alert]")).to_contain_text(
+            "This could not be loaded"
+        )
+
     async def toasts(self, text: str | re.Pattern[str]) -> None:
         await expect(self.page.locator(".toast").filter(has_text=text)).to_be_visible()
 

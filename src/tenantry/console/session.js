@@ -238,6 +238,7 @@ class Session extends EventTarget {
 
   /** There is a session, but nothing of it can be shown before `again` succeeds. */
   #fail(error, again) {
+    this.#latest++;
     this.dispatchEvent(new CustomEvent("failed", { detail: { problem: understood(error), again } }));
   }
 
