@@ -29,6 +29,13 @@ async def raw(api: Api, *parts: bytes) -> bytes:
     return answer
 
 
+def statuses(answers: bytes) -> list[bytes]:
+    return re.findall(rb"HTTP/1\.1 (\d+) ", answers)
+
+
+GET = b"GET /health HTTP/1.1\r\nhost: x\r\n"
+
+
 async def test_with_an_endless_head_are_refused(api: Api) -> None:
     for start in (b"GET /health HTTP/1.1\r\nx-big: ", b"GET /"):
         answer = await raw(api, start, b"a" * 66_000)
@@ -39,6 +46,45 @@ async def test_with_an_endless_head_are_refused(api: Api) -> None:
 async def test_with_a_large_body_are_no_large_heads(api: Api) -> None:
     body = b'{"email":"' + b"a" * 300_000 + b'"}'
     refused(await api.http.post("/api/auth/login", content=body), 422)
+
+
+async def test_with_a_head_behind_others_count_only_that(api: Api) -> None:
+    body = b'{"email":"' + b"a" * 70_000 + b'"}'
+    post = b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+    cut = GET + b"connection: close\r\nx-cut: "
+    answer = await raw(api, post + body + cut, b"here\r\n\r\n")
+    assert statuses(answer) == [b"422", b"200"]
+    many = (GET + b"x-padding: " + b"a" * 400 + b"\r\n\r\n") * 158
+    assert statuses(await raw(api, many + cut, b"here\r\n\r\n")) == [b"200"] * 159
+
+
+CHUNKED = b"POST /api/users/invite HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"0\r\n" + b"a:b\r\n" * 140_000, b"0\r\na: " + b"a" * 700_000, b"1;" + b"a" * 700_000],
+)
+async def test_with_more_around_a_body_than_a_head_may_be_are_refused(
+    api: Api, endless: bytes
+) -> None:
+    answer = await raw(api, CHUNKED + b"\r\n", endless)
+    assert statuses(answer) == [b"431"]
+
+
+async def test_take_no_trailer_for_a_header(api: Api) -> None:
+    account = await api.register()
+    trailers = b"authorization: Bearer %b\r\nx-request-id: trailer\r\n" % account.token.encode()
+    answer = await raw(
+        api, CHUNKED + b"connection: close\r\n\r\n2\r\n{}\r\n0\r\n" + trailers, b"\r\n"
+    )
+    assert statuses(answer) == [b"401"]
+    assert b"trailer" not in answer
+
+
+async def test_take_a_body_in_many_chunks(api: Api) -> None:
+    head = CHUNKED + b"connection: close\r\n\r\n"
+    assert statuses(await raw(api, head, b"1\r\n \r\n" * 20_000, b"0\r\n\r\n")) == [b"401"]
 
 
 @pytest.mark.parametrize("line", [b"NONSENSE\r\n\r\n", b"FOO / HTTP/1.1\r\n\r\n", b"\x16\x03\x01"])
@@ -54,6 +100,71 @@ async def test_that_say_nothing_are_closed(api: Api, monkeypatch: pytest.MonkeyP
     assert await raw(api, b"GET /health HTTP/1.1\r\n") == b""
 
 
+LOGIN = b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: "
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (GET + b"\r\n", b"200"),
+        (LOGIN + b"9999999\r\n\r\n", b"413"),
+        (LOGIN + b"9999999\r\nexpect: 100-continue\r\n\r\n", b"413"),
+        (GET + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n", b"200"),
+    ],
+)
+@pytest.mark.parametrize("more", [b"\r\n", b"G"])
+async def test_that_say_nothing_whole_after_an_answer_are_closed(
+    api: Api, monkeypatch: pytest.MonkeyPatch, asked: bytes, status: bytes, more: bytes
+) -> None:
+    monkeypatch.setattr(protocols, "HEAD_TIMEOUT", 0.05)
+    url = httpx.URL(api.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    async with asyncio.timeout(4):  # less than a connection is kept for another request
+        writer.write(asked)
+        answer = await reader.readuntil(b"}")
+        writer.write(more)
+        answer += await reader.read()
+    assert statuses(answer) == [status]
+    writer.close()
+
+
+async def test_are_closed_after_a_body_that_is_too_large_with_the_answer_read(api: Api) -> None:
+    for length in (b"content-length: 9999999", b"transfer-encoding: chunked"):
+        head = LOGIN.replace(b"content-length: ", length + b"\r\n\r\n")
+        answer = await raw(api, head, *[b"10000\r\n" + b" " * 0x10000 + b"\r\n"] * 100)
+        assert statuses(answer) == [b"413"]
+        assert b"connection: close" in answer
+
+
+async def test_with_garbage_behind_a_request_answer_that_first(api: Api) -> None:
+    post = LOGIN + b"2\r\n\r\n{}"
+    for garbage in (b"garbage\r\n\r\n", b"GET /" + b"a" * 700_000):
+        for asked in (post, GET + b"\r\n" + post):
+            answer = await raw(api, asked + garbage)
+            assert statuses(answer)[-1] == b"422"
+            assert b"connection: close" in answer
+    answer = await raw(api, GET + b"\r\n" + CHUNKED + b"\r\nno length\r\n")
+    assert statuses(answer) == [b"200", b"400"]
+
+
+UPGRADE = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\n"
+
+
+async def test_that_could_be_upgraded_to_what_is_not_spoken_here_stay_as_they_are(
+    api: Api,
+) -> None:
+    last = GET + b"connection: close\r\n\r\n"
+    hidden = GET + b"x-request-id: hidden\r\n\r\n"
+    post = LOGIN + b"%d\r\n" % len(hidden) + UPGRADE + b"\r\n"
+    for parts in ((post + hidden + last,), (post, hidden, last)):
+        answer = await raw(api, *parts)
+        assert statuses(answer) == [b"400", b"200"]
+        assert b"hidden" not in answer
+    answer = await raw(api, CHUNKED + UPGRADE + b"\r\n2\r\n{}\r\n0\r\n\r\n" + last)
+    assert statuses(answer) == [b"401", b"200"]
+    assert statuses(await raw(api, (GET + UPGRADE + b"\r\n") * 2000 + last)) == [b"200"] * 2001
+
+
 async def test_with_a_body_that_does_not_come_are_told_so(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,9 +173,6 @@ async def test_with_a_body_that_does_not_come_are_told_so(
     answer = await raw(api, head, b"{")
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"BODY_TOO_SLOW"' in answer
-
-
-GET = b"GET /health HTTP/1.1\r\nhost: x\r\n"
 
 
 @pytest.mark.parametrize(

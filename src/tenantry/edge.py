@@ -23,6 +23,7 @@ from tenantry.settings import Settings
 
 MAX_BODY = 1024 * 1024
 BODY_TIMEOUT = 20.0  # seconds that a body may take
+CLOSE = {"connection": "close"}  # what is left of the body is not read
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 SECURITY_HEADERS: Headers = [
@@ -120,7 +121,7 @@ class Exchange:
                 await self.refuse(error)
                 return
             except TimeoutError:
-                await self.refuse(TooSlow(headers={"connection": "close"}))
+                await self.refuse(TooSlow(headers=CLOSE))
                 return
             except ConnectionError:  # gone before the body was whole: nothing may come of it
                 return
@@ -132,7 +133,7 @@ class Exchange:
     async def read_body(self, declared: int | None) -> Receive:
         """Read the body, at most 1 MiB of it; gives a `receive` that has it whole."""
         if declared is not None and declared > MAX_BODY:
-            raise TooLarge
+            raise TooLarge(headers=CLOSE)
         body = bytearray()
         more = True
         while more:
@@ -141,7 +142,7 @@ class Exchange:
                 raise ConnectionResetError
             body += message["body"]
             if len(body) > MAX_BODY:
-                raise TooLarge
+                raise TooLarge(headers=CLOSE)
             more = message.get("more_body", False)
         whole = self.state["body"] = bytes(body)
         waiting: list[Message] = [{"type": "http.request", "body": whole, "more_body": False}]
