@@ -3,17 +3,19 @@
 import asyncio
 import gc
 import re
+from itertools import count
 
 import httpx
 import pytest
+import uvloop
 from litestar import get
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from tenantry import Feature, edge, protocols
+from tenantry import Feature, edge, protocols, server
 from tenantry.app import create_app
 from tenantry.reply import Reply
 from tenantry.routing import Router
-from tenantry.testing import Api, Serve, make_settings, refused
+from tenantry.testing import Api, Serve, make_settings, refused, serving
 
 
 async def raw(api: Api, *parts: bytes) -> bytes:
@@ -260,3 +262,37 @@ async def test_that_are_read_late_are_not_answered_ahead_without_end(serve: Serv
             length = int(re.findall(rb"content-length: (\d+)", head)[0])
             assert len(await reader.readexactly(length)) > 1024 * 1024
     writer.close()
+
+
+def test_that_are_reset_while_requests_wait_are_forgotten(
+    runtime_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On uvloop, as a server has it: it does not take what is written to a closed transport."""
+    lost, answers = asyncio.Event(), count()
+
+    class Protocol(protocols.BoundedHttpProtocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.set()
+
+    @get("/", guards=[], summary="Late", operation_id="late")
+    async def late() -> Reply[None]:
+        """All but the first answer comes when the client has gone."""
+        if next(answers):
+            await lost.wait()
+        return Reply("Late", None)
+
+    async def reset() -> None:
+        feature = Feature(name="late", routes=[Router("/api/late", route_handlers=[late])])
+        async with serving(make_settings(runtime_url), [feature]) as url:
+            address = httpx.URL(url)
+            reader, writer = await asyncio.open_connection(address.host, address.port)
+            writer.write(b"GET /api/late HTTP/1.1\r\nhost: x\r\n\r\n" * 3)
+            await reader.readuntil(b"}")
+            writer.transport.abort()
+            await lost.wait()
+
+    monkeypatch.setattr(server, "BoundedHttpProtocol", Protocol)
+    uvloop.run(reset())
+    assert next(answers) == 2
+    assert caplog.text == ""
