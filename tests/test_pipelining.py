@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+import uvloop
 
 from tenantry.db.pool import Connection, Pool
 from tenantry.testing.servers import Db
@@ -269,6 +270,18 @@ class TestLoss:
         with pytest.raises((asyncpg.AdminShutdownError, ConnectionError)):
             await waiting
         assert connection.is_closed()
+
+    def test_of_the_connection_is_told_on_the_loop_of_a_server_too(self, runtime_url: str) -> None:
+        """uvloop does not take what the driver would say last, on a transport that is closed."""
+
+        async def lose() -> bool:
+            connection = await Pool(runtime_url, 1, {}).acquire()
+            ended = "SELECT pg_terminate_backend(pg_backend_pid())"
+            with pytest.raises((asyncpg.AdminShutdownError, ConnectionError)):
+                await connection.together((ended, []))
+            return connection.is_closed()
+
+        assert uvloop.run(lose())
 
     async def test_of_the_network_is_not_waited_for_without_end(
         self, connection: Connection, monkeypatch: pytest.MonkeyPatch

@@ -113,6 +113,12 @@ class Connection(DriverConnection):
             raise asyncpg.InFailedSQLTransactionError("a statement failed before the commit")
         await self.together(COMMIT)
 
+    def terminate(self) -> None:
+        try:
+            super().terminate()
+        except RuntimeError:  # uvloop's, of a transport that the server's end has closed already
+            super().terminate()  # which now has only to forget what belongs to it
+
     def _check_open(self) -> None:
         """Each of the driver's calls asks this."""
         super()._check_open()  # type: ignore[misc]
