@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -114,6 +115,8 @@ async def test_filters_by_type_and_actor(api: Api) -> None:
         {"type": "NONSENSE"},
         {"actor": "nobody"},
         {"actor": "null"},
+        {"actor": [str(uuid4())] * 51},
+        {"type": ["USER_JOINED"] * 51},
     ],
 )
 async def test_refuses_unfit_parameters_by_name(talker: Account, params: dict[str, Any]) -> None:

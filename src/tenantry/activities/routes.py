@@ -91,7 +91,9 @@ async def list_activities(
     ] = None,
     actor: Annotated[
         list[UUID] | None,
-        QueryParameter(description="Only what these users did; may be given several times."),
+        QueryParameter(
+            description="Only what these users did; may be given several times.", max_items=50
+        ),
     ] = None,
 ) -> Page[Activity]:
     """One page, newest first. `nextCursor` leads on: as `before`, or as `after` if that was given.
