@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from tenantry.db import reader as reader_module
+from tenantry.db.database import unreachable
 from tenantry.db.pool import Pool
 from tenantry.db.reader import CONNECTIONS, CONNECTIONS_OF_ONE, Reader
 from tenantry.db.wire import Statement
@@ -115,6 +116,17 @@ class TestFault:
         with pytest.raises(asyncpg.UndefinedTableError):
             await reader.read(uuid4(), ("SELECT FROM no_such_table", []))
         assert await value(reader, PID) != before
+
+    async def test_of_a_statement_that_another_would_have_used_can_be_tried_again(
+        self, reader: Reader
+    ) -> None:
+        first, second = await asyncio.gather(
+            *(value(reader, "SELECT 1 FROM no_such_table") for _ in range(2)),
+            return_exceptions=True,
+        )
+        assert isinstance(first, asyncpg.UndefinedTableError)
+        assert isinstance(second, asyncpg.InvalidSQLStatementNameError)
+        assert unreachable(second)
 
     async def test_of_the_connection_fails_what_waits_and_the_next_opens_another(
         self, reader: Reader

@@ -56,6 +56,7 @@ _UNREACHABLE = (
     asyncpg.TransactionRollbackError,  # a deadlock's victim: asking again helps
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidSQLStatementNameError,  # of a read that shared a wire with the one that failed
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # used between the server's farewell and the end of the stream
 )
