@@ -264,6 +264,37 @@ async def test_that_are_read_late_are_not_answered_ahead_without_end(serve: Serv
     writer.close()
 
 
+async def test_whose_answers_nobody_reads_are_closed(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = asyncio.Event()
+
+    class Protocol(protocols.BoundedHttpProtocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.set()
+
+    monkeypatch.setattr(server, "BoundedHttpProtocol", Protocol)
+    monkeypatch.setattr(protocols, "UNREAD_TIMEOUT", 0.05)
+    api = await serve(Feature(name="large", routes=[Router("/api/large", route_handlers=[large])]))
+    url = httpx.URL(api.url)
+    _, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(b"GET /api/large HTTP/1.1\r\nhost: x\r\n\r\n" * 30)
+    async with asyncio.timeout(10):
+        await lost.wait()
+    writer.close()
+
+
+async def test_become_no_websocket_before_their_answers_have_left(api: Api) -> None:
+    account = await api.register()
+    handshake = (
+        b"GET /ws?token=%b HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+        b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
+    ) % account.token.encode()
+    answer = await raw(api, GET + b"\r\n" + handshake + GET + b"connection: close\r\n\r\n")
+    assert statuses(answer) == [b"200", b"426", b"200"]
+
+
 def test_that_are_reset_while_requests_wait_are_forgotten(
     runtime_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

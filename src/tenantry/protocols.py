@@ -24,6 +24,7 @@ MAX_HEAD = 64 * 1024  # bytes of the request line and the headers; and of what f
 HEAD_TIMEOUT = (
     10.0  # seconds from the connection, or from the first byte after an answer, to a head
 )
+UNREAD_TIMEOUT = 60.0  # seconds in which some of what was answered must be read
 
 
 class _Answer:
@@ -79,6 +80,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _reading = 0  # bytes of the data that is being read
     _unfinished = 0  # bytes since a head was whole, or something of a body came
     _timer: asyncio.TimerHandle | None = None
+    _unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -86,6 +88,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_watching()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -123,6 +126,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self._read_head_again()
             else:
                 return True
+
+    def _should_upgrade(self) -> bool:
+        """Not while an answer is to come, which would come in between."""
+        return self._idle() and super()._should_upgrade()
 
     def _read_head_again(self) -> None:
         """Without the upgrade that it asks for, for whose sake the parser reads no body."""
@@ -240,6 +247,29 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _idle(self) -> bool:
         """Whether all that was asked is answered."""
         return self.cycle is None or self.cycle.response_complete
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reading()
+
+    def resume_writing(self) -> None:
+        self._stop_watching()
+        super().resume_writing()
+
+    def _watch_reading(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        self._unread_timer = self.loop.call_later(UNREAD_TIMEOUT, self._check_reading, unread)
+
+    def _check_reading(self, unread_before: int) -> None:
+        if self.transport.get_write_buffer_size() < unread_before:
+            self._watch_reading()
+        elif self.transport.get_protocol() is self:  # a WebSocket looks after itself
+            self.transport.abort()
+
+    def _stop_watching(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def _start_timer(self) -> None:
         self._timer = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
