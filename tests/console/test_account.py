@@ -83,6 +83,9 @@ class TestSecondFactor:
         await expect(console.dialog).to_contain_text("Keep your recovery codes")
         codes = (await console.dialog.locator("code").inner_text()).split()
         assert len(codes) == 10
+        await console.page.mouse.click(5, 5)  # beside it
+        await console.page.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
+        await expect(console.dialog).to_contain_text("Keep your recovery codes")
         await console.press("Close", console.dialog)
         await expect(console.row("Authenticator app")).to_contain_text("On")
         await expect(console.row("Recovery codes")).to_contain_text("10 codes left.")

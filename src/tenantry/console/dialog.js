@@ -7,20 +7,22 @@ import { complain } from "./toast.js";
 
 /**
  * Opens one with these contents; `onclose` is told when it has gone, by whatever way. While a form in it
- * is being sent it stays: what is under way cannot be cancelled.
+ * is being sent it stays: what is under way cannot be cancelled. `once`: what it shows is not shown again,
+ * so neither a click beside it nor a change of the page takes it away.
  */
-export function openDialog(title, contents, { onclose = () => {} } = {}) {
+export function openDialog(title, contents, { onclose = () => {}, once = false } = {}) {
+  const closedby = once ? "closerequest" : "any";
   const close = h("button", { type: "button", class: "button plain", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"));
   const dialog = h(
     "dialog",
-    { "aria-labelledby": "dialog-title", closedby: "any", onclose: gone, onsending: stay, oncancel: keep },
+    { "aria-labelledby": "dialog-title", closedby, "data-once": once, onclose: gone, onsending: stay, oncancel: keep },
     h("div", { class: "dialog-head" }, h("h2", { id: "dialog-title" }, title), close),
     contents,
   );
   let sending = false;
   function stay({ detail }) {
     sending = detail;
-    dialog.setAttribute("closedby", sending ? "none" : "any");
+    dialog.setAttribute("closedby", sending ? "none" : closedby);
     for (const button of dialog.querySelectorAll("button[type=button]")) button.disabled = sending;
   }
   function keep(event) {
@@ -34,6 +36,11 @@ export function openDialog(title, contents, { onclose = () => {} } = {}) {
   dialog.showModal();
   dialog.querySelector("input, select, textarea")?.focus();
   return dialog;
+}
+
+/** Those that are about what is not shown any more. */
+export function closeDialogs() {
+  for (const dialog of document.querySelectorAll("dialog[open]:not([data-once])")) dialog.close();
 }
 
 /**

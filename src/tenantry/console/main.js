@@ -1,6 +1,7 @@
 /** The console: shows the view of the address, to whoever is signed in. */
 
 import { api } from "./api.js";
+import { closeDialogs } from "./dialog.js";
 import { fill, h } from "./dom.js";
 import { live } from "./live.js";
 import { failed, skeleton } from "./parts.js";
@@ -40,10 +41,6 @@ async function render() {
 
 function entitle({ title }) {
   document.title = session.me ? `${title} · ${session.organisation.name}` : title;
-}
-
-function closeDialogs() {
-  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
 }
 
 const unloaded = (problem, again) => h("div", { class: "card" }, failed(problem, again));

@@ -23,6 +23,7 @@ export function showCodes(codes) {
       h("p", { class: "soft" }, "Each signs you in once, when your app or passkey is not at hand. Keep them where only you find them; they are not shown again."),
       copyable(codes.join("\n"), "the recovery codes"),
     ),
+    { once: true },
   );
 }
 

@@ -72,5 +72,6 @@ export function handOver(invites) {
       h("p", { class: "soft" }, "The link to join is yours to give. It is shown only now, and works once, for 24 hours."),
       invites.map((each) => h("div", {}, h("p", { class: "strong" }, each.email), copyable(link(each), `the link of ${each.email}`))),
     ),
+    { once: true },
   );
 }

@@ -112,6 +112,7 @@ function restorable(name, { token, restorableUntil }) {
         ? [h("p", { class: "soft" }, "This server sends no mail, so keep the link that restores it. It is shown only now."), copyable(`${location.origin}/account/restore-organisation#token=${token}`, "the link that restores it")]
         : h("p", { class: "soft" }, "The link that restores it is in your mail."),
     ),
+    { once: true },
   );
 }
 
