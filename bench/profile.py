@@ -40,7 +40,7 @@ PARTS = {
     "the log's line": r"tenantry/logs|structlog",
     "Litestar": r"litestar|tenantry/(app|routing)",
     REST: r"asyncio/runners",
-    "writing the answer": r"_Answer\.write|\b_answer ",
+    "writing the answer": r"_Answer\._?write|\b_answer ",
     "uvicorn": r"uvicorn|httptools|tenantry/protocols",
 }
 
