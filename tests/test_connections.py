@@ -285,6 +285,15 @@ async def test_whose_answers_nobody_reads_are_closed(
     writer.close()
 
 
+async def test_with_a_broken_body_that_was_to_be_asked_for_leave_no_traceback(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    expecting = CHUNKED + b"expect: 100-continue\r\n\r\n"
+    assert statuses(await raw(api, expecting + b"no length\r\n")) == [b"400"]
+    assert (await api.get("/health")).status_code == 200
+    assert "Traceback" not in caplog.text
+
+
 async def test_become_no_websocket_before_their_answers_have_left(api: Api) -> None:
     account = await api.register()
     handshake = (

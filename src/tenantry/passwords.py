@@ -105,7 +105,7 @@ def _bare(text: str) -> str:
 
 
 def verify(password: str, known: str) -> bool:
-    """Whether it is the password; of what is no hash by argon2 or bcrypt, none is."""
+    """Whether it is the password; of what is no hash by argon2id, argon2i or bcrypt, none is."""
     try:
         if known.startswith(BCRYPT):
             # bcrypt itself never saw more than 72 bytes, up to a NUL.

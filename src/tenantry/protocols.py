@@ -205,7 +205,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.cycle.more_body:
             self._linger()
         else:
-            self.transport.close()
+            self._end()
 
     def _refuse(self, error: TenantryError) -> None:
         """Answer what cannot be read, and close; but what came whole is answered, and first."""
@@ -220,9 +220,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.pipeline[0] = (cycle, partial(self._give_up, cycle, error))
         else:
             cycle.disconnected = True
+            cycle.waiting_for_100_continue = False
             cycle.message_event.set()
             if cycle.response_started:
-                self.transport.close()
+                self._end()
             else:
                 self._write_refusal(error)
 
@@ -253,8 +254,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._watch_reading()
 
     def resume_writing(self) -> None:
-        self._stop_watching()
+        if not self.transport.is_closing():  # which waits for the rest of it
+            self._stop_watching()
         super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        """Close once all is read that was written, if something of it is read now and then."""
+        if not self.transport.is_closing():
+            self.transport.close()
+            if self._unread_timer is None and self.transport.get_write_buffer_size():
+                self._watch_reading()
 
     def _watch_reading(self) -> None:
         unread = self.transport.get_write_buffer_size()
@@ -272,7 +284,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._unread_timer = None
 
     def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
+        self._timer = self.loop.call_later(HEAD_TIMEOUT, self._time_out)
+
+    def _time_out(self) -> None:
+        self._timer = None
+        if self._over or self._idle():
+            self._end()
+        else:
+            self._start_timer()  # an answer is to come, for which reading has been paused
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -167,6 +167,14 @@ class Processes(Multiprocess):
     def sockets(self, _: list[socket.socket]) -> None:
         """There are none that all share."""
 
+    def run(self) -> None:
+        try:
+            super().run()
+        except BaseException:  # the address is gone: none is left behind
+            self.terminate_all()
+            self.join_all()
+            raise
+
 
 def listening_for_each(host: str, port: int, processes: int) -> list[socket.socket]:
     """The sockets to serve on, one for each process. Raises `AddressError`."""

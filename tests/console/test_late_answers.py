@@ -1,11 +1,12 @@
 """The console while answers are late, or missing: it shows, and does, what the token is for."""
 
 import json
+import re
 
 import pytest
 from playwright.async_api import Page, expect
 
-from tenantry.testing import PASSWORD, Account, Api, Organisation, ok
+from tenantry.testing import PASSWORD, Account, Api, Organisation, ok, unique_email
 from tests.conftest import needs
 from tests.console.conftest import OpenConsole
 from tests.console.consoles import Console
@@ -124,6 +125,30 @@ class TestSwitching:
         await expect(console.card("Members").get_by_role("listitem").first).to_be_visible()
         await expect(console.dialog).to_have_count(0)
 
+    async def test_there_and_back_elsewhere_leaves_the_page_usable(
+        self,
+        open_console: OpenConsole,
+        in_both: Account,
+        organisation: Organisation,
+        other_organisation: Organisation,
+    ) -> None:
+        console = await open_console(in_both)
+        await console.is_live()
+        tab = await another_tab(console)
+        for there in (name_of(other_organisation), name_of(organisation)):
+            late = await console.holds("auth/me")
+            await tab.locator(".switch").click()
+            await tab.get_by_role("menuitemradio", name=there).click()
+            await late.asked.wait()
+            await expect(tab).to_have_title(f"Overview · {there}")
+        await console.page.evaluate(
+            "import('/console/files/session.js').then(({ session }) => session.reload())"
+        )
+        await late.comes()
+        await console.is_live()
+        await expect(console.page.locator("#app")).not_to_have_attribute("inert", "")
+        await expect(console.page).to_have_title(f"Overview · {name_of(organisation)}")
+
     async def test_that_cannot_be_loaded_is_tried_again(
         self,
         open_console: OpenConsole,
@@ -179,6 +204,19 @@ class TestSigningOut:
         await console.page.get_by_role("link", name="Found an organisation").click()
         await console.fill("Your name", "Bob")
         await expect(console.page.locator("body")).not_to_contain_text(ada.user["email"])
+
+    async def test_of_a_session_that_has_ended_already_is_done(
+        self, open_console: OpenConsole, api: Api
+    ) -> None:
+        ada = await api.register()
+        console = await open_console(ada)
+        await console.page.route_web_socket("**/ws?*", lambda socket: socket.close())
+        await console.page.reload()
+        await expect(console.page).to_have_title(re.compile("Overview"))
+        other = await api.login(ada.user["email"])
+        ok(await other.post("/api/auth/logout-all"))
+        await console.press("Sign out")
+        await console.shows("Sign in")
 
     async def test_tells_nothing_of_a_session_that_ended(
         self, open_console: OpenConsole, api: Api
@@ -263,6 +301,25 @@ class TestDialog:
         await console.shows("Overview")
         await removal.comes()
         await console.toasts("Grace Hopper has been removed.")
+
+    async def test_whose_page_has_gone_still_shows_what_is_shown_once(
+        self, open_console: OpenConsole, api: Api
+    ) -> None:
+        owner = await api.register()
+        console = await open_console(owner)
+        await console.go("Members")
+        await console.press("Invite people")
+        invited = unique_email("hedy")
+        await console.fill("Email addresses", f"{invited}, {owner.user['email']}")
+        answer = await console.holds("users/invites")
+        await console.press("Send invites")
+        await answer.asked.wait()
+        await console.page.go_back()
+        await console.shows("Overview")
+        await answer.comes()
+        await expect(console.dialog).to_contain_text(invited)
+        await expect(console.dialog.locator("code")).to_contain_text("accept-invite#token=")
+        await console.toasts(owner.user["email"])
 
     async def test_that_cannot_be_opened_says_why(
         self, open_console: OpenConsole, api: Api

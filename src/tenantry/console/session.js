@@ -41,6 +41,7 @@ class Session extends EventTarget {
   #going = null;
   #farewell = ""; // what is told about what this page itself is ending
   #leaving = false; // this page is signing out
+  #beginning = false;
   #latest = 0; // what was begun, asked or ended last: an answer to what was before comes too late
 
   constructor() {
@@ -89,9 +90,8 @@ class Session extends EventTarget {
     const { id } = this.organisation;
     this.#farewell = notice;
     try {
-      const answer = await act();
+      await act();
       await this.#goOnElsewhere(id, notice);
-      return answer;
     } finally {
       this.#farewell = "";
     }
@@ -101,6 +101,8 @@ class Session extends EventTarget {
     this.#leaving = true;
     try {
       await api.post("auth/logout", {});
+    } catch (error) {
+      if (error.status !== 401) throw error; // or it has ended already
     } finally {
       this.#leaving = false;
     }
@@ -115,7 +117,7 @@ class Session extends EventTarget {
 
   /** Fetch it anew; a failure leaves it as it was, until the next event or reload. */
   async reload() {
-    if (!isShown()) return; // another is beginning, which will be fetched
+    if (this.#beginning || !isShown()) return; // another is about to be shown, as it is by now
     const mine = ++this.#latest;
     const before = this.#text();
     const found = await this.#fetch().catch(() => null);
@@ -134,6 +136,8 @@ class Session extends EventTarget {
   /** Show what the token is for. Until that is loaded, nothing more is done in what was shown. */
   async #begin(notice = "") {
     const mine = ++this.#latest;
+    this.#beginning = true;
+    this.notice = "";
     live.stop();
     this.dispatchEvent(new Event("beginning"));
     try {
@@ -142,12 +146,15 @@ class Session extends EventTarget {
       // Without a second factor where one is required, there is no stream: the views say why.
       await live.start().catch(() => {});
       if (mine !== this.#latest) return;
+      if (!isAbout(found)) return this.#begin(notice); // another tab has gone on meanwhile
       this.#take(found);
       show();
+      this.#beginning = false;
       this.notice = notice;
       this.#tell(true);
     } catch (error) {
       if (mine !== this.#latest) return;
+      if (error.code === "GONE") return this.#begin(notice);
       if (error.status === 401) this.#end(ENDED);
       else if (error.code === "NOT_A_MEMBER") this.#end(error.message);
       else this.#fail(error, () => this.#begin(notice));
@@ -164,8 +171,7 @@ class Session extends EventTarget {
       const roles = await api.get("organisations/roles", {}, { ofToken: true }).catch(unlessFactorIsMissing);
       permissions = roles.find((role) => role.name === membership.customRole)?.permissions ?? [];
     }
-    const { user, organisation } = identity() ?? {};
-    if (me.id !== user || me.organisationId !== organisation) throw gone();
+    if (!isAbout({ me })) throw gone();
     return { me, membership, permissions };
   }
 
@@ -184,7 +190,12 @@ class Session extends EventTarget {
    * is told where it is the session that has ended.
    */
   #goOnElsewhere(id, notice, otherwise = notice) {
-    return (this.#going ??= this.#leaveFor(id, notice, otherwise).finally(() => (this.#going = null)));
+    return (this.#going ??= this.#leaveFor(id, notice, otherwise).finally(() => this.#arrived()));
+  }
+
+  #arrived() {
+    this.#going = null;
+    if (this.me && !this.#beginning && !isShown()) this.#begin(); // another tab was quicker
   }
 
   async #leaveFor(id, notice, otherwise) {
@@ -197,6 +208,7 @@ class Session extends EventTarget {
       if (others.length < memberships.length) return this.#end(otherwise);
       if (!others.length) return this.ended(notice);
       await enter(others[0].organisation.id);
+      this.#going = null; // from here on, what another tab does counts
       await this.#beginHere(notice);
     } catch (error) {
       if (left()) return;
@@ -229,6 +241,7 @@ class Session extends EventTarget {
   #end(notice) {
     const told = !this.me && this.notice === notice;
     this.#latest++;
+    this.#beginning = false;
     forget();
     live.stop();
     Object.assign(this, { me: null, membership: null, notice });
@@ -239,12 +252,19 @@ class Session extends EventTarget {
   /** There is a session, but nothing of it can be shown before `again` succeeds. */
   #fail(error, again) {
     this.#latest++;
+    this.#beginning = false;
     this.dispatchEvent(new CustomEvent("failed", { detail: { problem: understood(error), again } }));
   }
 
   #tell(access) {
     this.dispatchEvent(new CustomEvent("change", { detail: { access } }));
   }
+}
+
+/** Whether it is about the person and the organisation that the token is for. */
+function isAbout({ me }) {
+  const { user, organisation } = identity() ?? {};
+  return me.id === user && me.organisationId === organisation;
 }
 
 /** Without the second factor that is required nothing is allowed, and the views say why. */

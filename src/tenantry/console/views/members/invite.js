@@ -28,18 +28,24 @@ export async function invite({ currentTarget: pressed }) {
       const refused = outcomes.filter(({ error }) => error);
       const sent = outcomes.map((outcome) => outcome.invite).filter(Boolean);
       links.push(...sent.filter(({ token }) => token));
+      if (!dialog.open) return tell(links, refused); // the page has gone on meanwhile
       if (sent.length && !links.length) toast(`${plural(sent.length, "invite")} sent.`, { kind: "good" });
       if (refused.length) {
         element.elements.emails.value = refused.map(({ email }) => email).join("\n");
-        explain(element, wrong(refused.map(({ email, error }) => `“${email}”: ${sentence(error.message)}`).join(" ")));
-      } else if (dialog.open) {
+        explain(element, wrong(reasons(refused)));
+      } else {
         dialog.close();
-      } else if (links.length) {
-        handOver(links); // the page has gone on meanwhile
       }
     },
   });
   const dialog = openDialog("Invite people", body, { onclose: () => links.length && handOver(links) });
+}
+
+const reasons = (refused) => refused.map(({ email, error }) => `“${email}”: ${sentence(error.message)}`).join(" ");
+
+function tell(links, refused) {
+  if (links.length) handOver(links);
+  if (refused.length) toast(reasons(refused), { kind: "bad", title: "Not invited" });
 }
 
 const wrong = (message) => new Problem("", { fields: [{ field: "emails", message }] });

@@ -94,7 +94,7 @@ function erase() {
     act: async ({ name: typed, password }) => {
       if (typed.trim() !== name.trim()) throw new Problem("", { fields: [{ field: "name", message: `This is not “${name}”` }] });
       const notice = `${name} has been deleted.`;
-      restorable(name, await session.depart(() => api.delete("organisations", { password }), notice));
+      await session.depart(async () => restorable(name, await api.delete("organisations", { password })), notice);
     },
   });
 }
