@@ -21,9 +21,7 @@ from tenantry.errors import BadRequest, HeadTooLarge, TenantryError
 from tenantry.reply import error_reply
 
 MAX_HEAD = 64 * 1024  # bytes of the request line and the headers; and of what frames a body
-HEAD_TIMEOUT = (
-    10.0  # seconds from the connection, or from the first byte after an answer, to a head
-)
+HEAD_TIMEOUT = 10.0  # seconds to a head, from the connection or the first byte after an answer
 UNREAD_TIMEOUT = 60.0  # seconds in which some of what was answered must be read
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
-from tenantry.testing import PASSWORD, Account, Api
+from tenantry.testing import PASSWORD, Account, Api, Organisation, ok
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
@@ -163,6 +163,16 @@ class Console:
         """Nothing is wider than the window."""
         width = await self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert width <= 0
+
+
+def name_of(organisation: Organisation) -> str:
+    return str(organisation.owner.organisation["name"])
+
+
+async def join(person: Account, organisation: Organisation, role: str = "MEMBER") -> None:
+    """Be in that organisation as well."""
+    invite = ok(await organisation.owner.invite(person.user["email"], role), 201)
+    ok(await person.post("/api/users/accept-invite", token=invite["token"]), 201)
 
 
 def _told(violation: dict[str, Any]) -> str:

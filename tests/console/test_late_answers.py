@@ -9,8 +9,8 @@ from playwright.async_api import Page, expect
 from tenantry.testing import PASSWORD, Account, Api, Organisation, ok, unique_email
 from tests.conftest import needs
 from tests.console.conftest import OpenConsole
-from tests.console.consoles import Console
-from tests.console.test_switcher import choose, name_of, switch
+from tests.console.consoles import Console, join, name_of
+from tests.console.test_switcher import choose, switch
 
 SEND = "document.querySelector('compose-card form').requestSubmit()"
 # As another tab would, of which this one has not heard yet.
@@ -27,8 +27,7 @@ AN_HOUR_LATER = "{ const now = Date.now; Date.now = () => now() + 3_600_000; }"
 async def in_both(organisation: Organisation, other_organisation: Organisation) -> Account:
     """An admin of both, who opens the first one first."""
     person = organisation.admin
-    invite = ok(await other_organisation.owner.invite(person.user["email"], "ADMIN"), 201)
-    ok(await person.post("/api/users/accept-invite", token=invite["token"]), 201)
+    await join(person, other_organisation, "ADMIN")
     return person
 
 
@@ -172,8 +171,7 @@ class TestSwitching:
         other_organisation: Organisation,
     ) -> None:
         person = organisation.member
-        invite = ok(await other_organisation.owner.invite(person.user["email"]), 201)
-        ok(await person.post("/api/users/accept-invite", token=invite["token"]), 201)
+        await join(person, other_organisation)
         console = await open_console(person, "/account")
         await console.is_live()
         await expect(console.page.locator(".skeleton")).to_have_count(0)

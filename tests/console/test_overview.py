@@ -7,6 +7,7 @@ from playwright.async_api import Route, expect
 from tenantry.testing import Api, Organisation, ok, unique_email
 from tests.conftest import needs
 from tests.console.conftest import OpenConsole
+from tests.console.consoles import join, name_of
 
 
 @needs("chromium")
@@ -110,8 +111,7 @@ class TestStream:
         other_organisation: Organisation,
     ) -> None:
         member = organisation.member
-        invite = ok(await other_organisation.owner.invite(member.user["email"]), 201)
-        ok(await member.post("/api/users/accept-invite", token=invite["token"]), 201)
+        await join(member, other_organisation)
         console = await open_console(member, "/account")
         await console.is_live()
         await console.page.route_web_socket("**/ws?*", lambda socket: socket.close())
@@ -119,8 +119,7 @@ class TestStream:
         await expect(console.button("Change the password")).to_be_visible()
         ok(await organisation.owner.remove(member.id))
         await console.go("Overview")
-        name = other_organisation.owner.organisation["name"]
-        await expect(console.page).to_have_title(f"Overview · {name}")
+        await expect(console.page).to_have_title(f"Overview · {name_of(other_organisation)}")
 
     async def test_goes_on_in_another_organisation_of_whoever_is_removed(
         self,
@@ -129,15 +128,13 @@ class TestStream:
         other_organisation: Organisation,
     ) -> None:
         member = organisation.member
-        invite = ok(await other_organisation.owner.invite(member.user["email"]), 201)
-        ok(await member.post("/api/users/accept-invite", token=invite["token"]), 201)
+        await join(member, other_organisation)
         console = await open_console(member)
         await console.is_live()
-        left = organisation.owner.organisation["name"]
+        left = name_of(organisation)
         await expect(console.page).to_have_title(f"Overview · {left}")
         ok(await organisation.owner.remove(member.id))
-        name = other_organisation.owner.organisation["name"]
-        await expect(console.page).to_have_title(f"Overview · {name}")
+        await expect(console.page).to_have_title(f"Overview · {name_of(other_organisation)}")
         await console.toasts(f"You are not a member of {left} any more.")
         await console.is_live()
 
@@ -148,8 +145,7 @@ class TestStream:
         other_organisation: Organisation,
     ) -> None:
         member = organisation.member
-        invite = ok(await other_organisation.owner.invite(member.user["email"]), 201)
-        ok(await member.post("/api/users/accept-invite", token=invite["token"]), 201)
+        await join(member, other_organisation)
         console = await open_console(member)
         await console.is_live()
         removed, leaving = asyncio.Event(), asyncio.Event()
@@ -186,7 +182,7 @@ class TestStream:
             ok(await organisation.owner.remove(member.id))
             removed.set()
         leaving.set()
-        left = organisation.owner.organisation["name"]
+        left = name_of(organisation)
         await console.toasts(f"You are not a member of {left} any more.")
         await console.is_live()
         assert order == ["refresh 401", "switch"]

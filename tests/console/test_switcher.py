@@ -7,20 +7,15 @@ from tenantry.testing import Account, Api, Organisation, ok
 from tests.authenticators import with_app
 from tests.conftest import needs
 from tests.console.conftest import OpenConsole
-from tests.console.consoles import Console
+from tests.console.consoles import Console, join, name_of
 
 
 @pytest.fixture
 async def in_both(organisation: Organisation, other_organisation: Organisation) -> Account:
     """Who is an admin of the one organisation, which they open first, and a member of the other."""
     person = organisation.admin
-    invite = ok(await other_organisation.owner.invite(person.user["email"]), 201)
-    ok(await person.post("/api/users/accept-invite", token=invite["token"]), 201)
+    await join(person, other_organisation)
     return person
-
-
-def name_of(organisation: Organisation) -> str:
-    return str(organisation.owner.organisation["name"])
 
 
 def switch(console: Console) -> Locator:

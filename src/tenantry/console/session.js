@@ -190,11 +190,13 @@ class Session extends EventTarget {
    * is told where it is the session that has ended.
    */
   #goOnElsewhere(id, notice, otherwise = notice) {
-    return (this.#going ??= this.#leaveFor(id, notice, otherwise).finally(() => this.#arrived()));
+    if (this.#going) return this.#going;
+    const going = this.#leaveFor(id, notice, otherwise).finally(() => this.#arrived(going));
+    return (this.#going = going);
   }
 
-  #arrived() {
-    this.#going = null;
+  #arrived(going) {
+    if (this.#going === going) this.#going = null;
     if (this.me && !this.#beginning && !isShown()) this.#begin(); // another tab was quicker
   }
 
