@@ -95,6 +95,7 @@ class TestPresence:
         async with admin.socket():
             (me,) = ok(await admin.get("/api/realtime/presence"))
         assert (me["id"], me["role"], me["connections"]) == (admin.id, "ADMIN", 1)
+        assert (me["owner"], me["customRole"]) == (True, None)
         assert me["since"].endswith("Z")
 
     async def test_survives_the_listeners_connection(

@@ -4,10 +4,11 @@ import asyncio
 
 from playwright.async_api import Route, expect
 
-from tenantry.testing import Api, Organisation, ok, unique_email
+from tenantry.testing import Api, Organisation, eventually, ok, unique_email
 from tests.conftest import needs
 from tests.console.conftest import OpenConsole
 from tests.console.consoles import join, name_of
+from tests.test_authority import enterprise, with_role
 
 
 @needs("chromium")
@@ -41,6 +42,22 @@ class TestOverview:
         await console.is_accessible()
         await console.fits()
 
+    async def test_shows_those_online_with_their_roles(
+        self, open_console: OpenConsole, api: Api
+    ) -> None:
+        owner = await enterprise(api)
+        reader = await with_role(owner, "Reader", "members:read")
+        console = await open_console(owner)
+        await console.is_live()
+        online = console.card("Online now")
+        async with reader.socket():
+            await eventually(owner.present, {owner.user["name"]: 1, reader.user["name"]: 1})
+            ok(await owner.broadcast("Hello"), 201)
+            reading = online.get_by_role("listitem").filter(has_text=reader.user["name"])
+            await expect(reading.locator(".fine")).to_have_text("Reader")
+            mine = online.get_by_role("listitem").filter(has_text="You")
+            await expect(mine.locator(".fine")).to_have_text("Owner")
+
     async def test_says_what_could_not_be_loaded_and_shows_the_rest(
         self, open_console: OpenConsole, organisation: Organisation
     ) -> None:
@@ -51,6 +68,19 @@ class TestOverview:
         await expect(console.card("Latest activity").get_by_role("listitem").first).to_be_visible()
         alert = console.page.locator("presence-card").get_by_role("alert")
         await expect(alert).to_contain_text("The server cannot be reached.")
+
+    async def test_opens_a_view_once_the_server_is_back(
+        self, open_console: OpenConsole, organisation: Organisation
+    ) -> None:
+        console = await open_console(organisation.admin)
+        await console.is_live()
+        for path in ("console/files/views/members.js", "health"):
+            await console.page.route(f"**/{path}", lambda route: route.abort())
+        await console.go("Members")
+        alert = console.page.get_by_role("main").get_by_role("alert")
+        await expect(alert).to_contain_text("The server cannot be reached.")
+        await console.page.unroute_all()
+        await console.shows("Members")
 
 
 @needs("chromium")

@@ -68,7 +68,7 @@ class PresenceCard extends View {
   }
 
   show(present) {
-    const named = present.slice(0, NAMED).map(({ id, name, role }) => ({ id, name, role }));
+    const named = present.slice(0, NAMED).map(({ id, name, role, owner, customRole }) => ({ id, name, role: roleName({ role, owner, customRole }) }));
     const others = present.length - named.length;
     const lines = others ? [...named, { others }] : named;
     fillList(this.#list, lines, ({ id }) => id, (line) => (line.id ? this.#row(line) : h("li", { class: "soft" }, `And ${plural(line.others, "other")}.`)));
@@ -80,7 +80,7 @@ class PresenceCard extends View {
       "li",
       {},
       avatar(name),
-      h("div", { class: "what" }, h("strong", {}, name), h("span", { class: "fine" }, roleName({ role }))),
+      h("div", { class: "what" }, h("strong", {}, name), h("span", { class: "fine" }, role)),
       id === session.me.id && badge("You"),
     );
   }
