@@ -107,6 +107,16 @@ class TestDocument:
         assert spec["paths"]["/api/activities"]["get"]["security"] == [{"bearer": []}]
 
 
+class TestHome:
+    async def test_leads_to_the_console_the_documentation_and_the_state(self, api: Api) -> None:
+        page = await api.get("/")
+        assert page.headers["content-type"].startswith("text/html")
+        links = set(re.findall(r'<a href="([^"]+)"', page.text))
+        assert links == {"/console", "/docs", "/docs/ws", "/docs/spec", "/health", "/ready"}
+        for source in re.findall(r'href="([^"]+)"', page.text):
+            assert (await api.get(source)).status_code == 200
+
+
 class TestPage:
     async def test_needs_nothing_from_elsewhere(self, api: Api) -> None:
         page = await api.get("/docs")

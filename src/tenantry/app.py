@@ -79,6 +79,7 @@ ROUTES: list[ControllerRouterHandler] = [
     plain_request,
     health,
     ready,
+    docs.home,
     docs.page,
     docs.file,
     docs.spec,

@@ -1,4 +1,4 @@
-"""GET /docs, its files, and GET /docs/spec."""
+"""GET /, GET /docs, its files, and GET /docs/spec."""
 
 from importlib.metadata import distribution
 from pathlib import Path
@@ -55,6 +55,13 @@ START = """SwaggerUIBundle({
   validatorUrl: null,
 });
 """
+
+
+@get("/", public="Documentation.", include_in_schema=False, media_type=MediaType.HTML)
+async def home() -> Response[bytes]:
+    """What this server is, and where to go on."""
+    content = (OURS / "home.html").read_bytes()
+    return Response(content, media_type=MediaType.HTML, headers=HEADERS)
 
 
 @get(
