@@ -112,6 +112,20 @@ class TestSecondFactor:
         await console.toasts("A second factor is not required any more.")
         ok(await organisation.admin.get("/api/organisations"))
 
+    async def test_newly_required_hides_what_an_open_page_shows(
+        self, open_console: OpenConsole, organisation: Organisation
+    ) -> None:
+        owner = organisation.owner
+        await with_app(owner)
+        ok(await owner.broadcast("For members only"), 201)
+        console = await open_console(organisation.member, "/activity")
+        await console.is_live()
+        activity = console.page.get_by_role("main")
+        await expect(activity).to_contain_text("For members only")
+        ok(await owner.patch("/api/organisations", requireSecondFactor=True))
+        await expect(activity).to_contain_text("A second factor is needed here")
+        await expect(activity).not_to_contain_text("For members only")
+
     async def test_is_not_required_by_who_would_lock_themselves_out(
         self, open_console: OpenConsole, api: Api
     ) -> None:

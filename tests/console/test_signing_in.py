@@ -9,6 +9,7 @@ from tenantry.testing import PASSWORD, Api, ok, unique_email
 from tests.authenticators import with_app
 from tests.conftest import needs
 from tests.console.conftest import OpenConsole
+from tests.console.consoles import Console
 
 
 @needs("chromium")
@@ -218,3 +219,44 @@ class TestSignOut:
         await console.shows("Sign in")
         notice = console.page.get_by_text("Your session has ended. Sign in again.")
         await expect(notice).to_be_visible()
+
+
+@needs("chromium")
+class TestALinkForSomebodyElse:
+    async def accept(self, console: Console, token: str) -> None:
+        """Open an invite's link in the browser of somebody who is signed in."""
+        await console.shows("Overview")
+        await console.page.goto(f"{console.api.url}/account/accept-invite#token={token}")
+
+    async def test_leads_on_as_who_has_accepted(self, open_console: OpenConsole, api: Api) -> None:
+        ada, grace = await api.register(), await api.register("Grace Hopper")
+        invite = ok(await (await api.register()).invite(grace.user["email"]), 201)
+        console = await open_console(ada)
+        await self.accept(console, invite["token"])
+        await console.fill("Password", PASSWORD)
+        await console.press("Sign in and accept")
+        await console.page.get_by_role("link", name="Sign in").click()
+        await console.shows("Choose an account")
+        await expect(console.page.get_by_role("main")).to_contain_text(ada.user["email"])
+        await console.is_accessible()
+        await console.press(f"Sign out and use {grace.user['email']}")
+        await expect(console.field("Email")).to_have_value(grace.user["email"])
+        await expect(console.field("Password")).to_be_focused()
+        await console.page.keyboard.type(PASSWORD)
+        await console.page.keyboard.press("Enter")
+        await console.shows("Overview")
+        await expect(console.page.locator(".who")).to_contain_text(grace.user["email"])
+
+    async def test_lets_who_is_signed_in_stay(self, open_console: OpenConsole, api: Api) -> None:
+        ada = await api.register()
+        invite = ok(await (await api.register()).invite(), 201)
+        console = await open_console(ada, phone=True)
+        await self.accept(console, invite["token"])
+        await console.fill("Your name", "Grace Hopper")
+        await console.fill("Choose a password", PASSWORD)
+        await console.press("Accept the invite")
+        await console.page.get_by_role("link", name="Sign in").click()
+        await console.fits()
+        await console.press(f"Continue as {ada.user['email']}")
+        await console.shows("Overview")
+        await expect(console.page.locator(".who")).to_contain_text(ada.user["email"])

@@ -102,6 +102,9 @@ function show(id, form) {
 }
 
 function fill(values) {
+  // So that the console does not go on as somebody else who is signed in there.
+  if (values.email)
+    for (const link of document.querySelectorAll("[data-sign-in]")) link.hash = new URLSearchParams({ as: values.email });
   for (const place of document.querySelectorAll("[data-fill]")) {
     const value = values[place.dataset.fill];
     if (value !== undefined) place[place.matches("input") ? "value" : "textContent"] = value;

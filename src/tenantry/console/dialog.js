@@ -8,16 +8,17 @@ import { complain } from "./toast.js";
 /**
  * Opens one with these contents; `onclose` is told when it has gone, by whatever way. While a form in it
  * is being sent it stays: what is under way cannot be cancelled. `once`: what it shows is not shown again,
- * so neither a click beside it nor a change of the page takes it away.
+ * so only its buttons close it; neither Escape nor a click beside it nor a change of the page does.
  */
 export function openDialog(title, contents, { onclose = () => {}, once = false } = {}) {
-  const closedby = once ? "closerequest" : "any";
+  const closedby = once ? "none" : "any";
   const close = h("button", { type: "button", class: "button plain", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"));
   const dialog = h(
     "dialog",
     { "aria-labelledby": "dialog-title", closedby, "data-once": once, onclose: gone, onsending: stay, oncancel: keep },
     h("div", { class: "dialog-head" }, h("h2", { id: "dialog-title" }, title), close),
     contents,
+    once && h("div", { class: "row" }, h("button", { type: "button", class: "button", onclick: () => dialog.close() }, "Done")),
   );
   let sending = false;
   function stay({ detail }) {
@@ -26,7 +27,7 @@ export function openDialog(title, contents, { onclose = () => {}, once = false }
     for (const button of dialog.querySelectorAll("button[type=button]")) button.disabled = sending;
   }
   function keep(event) {
-    if (sending) event.preventDefault(); // where `closedby` is not known
+    if (sending || once) event.preventDefault(); // where `closedby` is not known
   }
   function gone() {
     dialog.remove();

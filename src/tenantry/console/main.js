@@ -6,12 +6,14 @@ import { fill, h } from "./dom.js";
 import { live } from "./live.js";
 import { failed, skeleton } from "./parts.js";
 import { understood, unreachable } from "./problem.js";
-import { navigate, NOWHERE, path, ROUTES, routes } from "./router.js";
+import { addressee, CHOOSE_ACCOUNT, navigate, NOWHERE, path, ROUTES, routes } from "./router.js";
 import { session } from "./session.js";
 import { Shell } from "./shell.js";
 import { clearToasts, toast } from "./toast.js";
 
 const HOME = "/console";
+const RETRY_AFTER = 2_000; // milliseconds between two looks whether the server is back
+const RELOADED = "reloaded"; // when this tab last loaded the page again by itself
 const app = h("div", { id: "app" });
 document.body.prepend(app);
 document.querySelector(".unloaded").remove();
@@ -27,16 +29,43 @@ async function render() {
   app.inert = false;
   if (failure) return alone(failure);
   let route = ROUTES[path()] ?? NOWHERE;
-  if (session.me && route.open) return navigate(HOME, { replace: true });
-  if (!session.me && !route.open) route = ROUTES["/console/sign-in"];
-  try {
-    const { default: Page } = await route.view();
-    if (mine !== turn) return; // somebody has gone on meanwhile
-    place(new Page());
-  } catch (error) {
-    if (mine === turn) place(unloaded(navigator.onLine ? understood(error) : unreachable(), () => location.reload()));
+  if (session.me && route.open) {
+    if (!isForAnother()) return navigate(HOME, { replace: true });
+    route = CHOOSE_ACCOUNT;
   }
-  if (mine === turn) entitle(route);
+  if (!session.me && !route.open) route = ROUTES["/console/sign-in"];
+  const view = await loaded(route, mine);
+  if (mine !== turn) return; // somebody has gone on meanwhile
+  place(view, route);
+  entitle(route);
+}
+
+function isForAnother() {
+  const address = addressee();
+  return address !== null && address.toLowerCase() !== session.me.email.toLowerCase();
+}
+
+/** The route's view, or what stands in its place where its code did not come. */
+async function loaded(route, mine) {
+  let Page;
+  try {
+    ({ default: Page } = await route.view());
+  } catch (error) {
+    const again = () => location.reload();
+    if (Date.now() - Number(sessionStorage.getItem(RELOADED)) < 10 * RETRY_AFTER) return unloaded(understood(error), again);
+    reloadWhenBack(mine);
+    return unloaded(unreachable(), again);
+  }
+  return new Page();
+}
+
+/** Browsers may remember that a module did not come: only a new page is sure to ask for it again. */
+async function reloadWhenBack(mine) {
+  const isBack = () => fetch("/health", { cache: "no-store" }).then(({ ok }) => ok, () => false);
+  while (!(await isBack())) await new Promise((resolve) => setTimeout(resolve, RETRY_AFTER));
+  if (mine !== turn) return;
+  sessionStorage.setItem(RELOADED, Date.now());
+  location.reload();
 }
 
 function entitle({ title }) {
@@ -51,8 +80,8 @@ function alone(content) {
   fill(app, h("main", { class: "front" }, content));
 }
 
-function place(view) {
-  if (session.me) {
+function place(view, { open }) {
+  if (session.me && !open) {
     if (!shell) fill(app, (shell = new Shell()));
     else shell.show();
     shell.closeMenu();

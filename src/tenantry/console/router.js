@@ -12,10 +12,23 @@ export const ROUTES = {
   "/console/sign-up": { title: "Sign up", open: true, view: () => import("./views/sign-up.js") },
 };
 
+/** For a link that is meant for somebody else than who is signed in. */
+export const CHOOSE_ACCOUNT = { title: "Choose an account", open: true, view: () => import("./views/choose-account.js") };
+
 export const NOWHERE = { title: "Not found", view: () => import("./views/nowhere.js") };
 
 /** The address in the console, without a slash at its end. */
 export const path = () => location.pathname.replace(/(.)\/+$/, "$1");
+
+/** Whose link it is that led here: an email address, "" where it is not known; null without such a link. */
+export const addressee = () => new URLSearchParams(location.hash.slice(1)).get("as");
+
+/** The same, once: it leaves the address bar. "" where there is none. */
+export function takeAddressee() {
+  const address = addressee() ?? "";
+  if (location.hash) history.replaceState(null, "", location.pathname);
+  return address;
+}
 
 export const routes = new EventTarget(); // "change": the address is another
 

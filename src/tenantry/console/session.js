@@ -230,7 +230,12 @@ class Session extends EventTarget {
     if (!this.me || this.#leaving) return; // told already, or about to be
     const { id, name } = this.organisation;
     if (OVER[code]) return this.#goOnElsewhere(id, this.#farewell || OVER[code](name));
-    if (await renew().catch((error) => this.#fail(error, () => this.#begin()))) await live.start().catch(() => {});
+    if (await renew().catch((error) => this.#fail(error, () => this.#begin()))) await live.start().catch((problem) => this.#barred(problem));
+  }
+
+  /** A second factor is required from now on: what is shown is not this session's to see any more. */
+  #barred({ code }) {
+    if (code === "SECOND_FACTOR_REQUIRED") this.#tell(true);
   }
 
   async #follow(message) {

@@ -6,11 +6,13 @@ import { explain, field, form } from "../form.js";
 import { sign, usable } from "../passkeys.js";
 import { understood } from "../problem.js";
 import { proofForm } from "../proof.js";
+import { takeAddressee } from "../router.js";
 import { session } from "../session.js";
 import { brand } from "./brand.js";
 
 export default class SignInView extends HTMLElement {
   #notice = session.notice;
+  #email = takeAddressee();
 
   connectedCallback() {
     this.#first();
@@ -20,8 +22,8 @@ export default class SignInView extends HTMLElement {
     const passkey = h("button", { type: "button", class: "button quiet wide", onclick: () => this.#alone(passkey, password) }, "Sign in with a passkey");
     const password = form({
       fields: [
-        field("Email", { name: "email", type: "email", autocomplete: "username webauthn", required: true, "data-first": true, wrong: "Enter your email address." }),
-        field("Password", { name: "password", type: "password", autocomplete: "current-password", required: true, wrong: "Enter your password." }),
+        field("Email", { name: "email", type: "email", autocomplete: "username webauthn", required: true, value: this.#email, "data-first": !this.#email, wrong: "Enter your email address." }),
+        field("Password", { name: "password", type: "password", autocomplete: "current-password", required: true, "data-first": Boolean(this.#email), wrong: "Enter your password." }),
       ],
       action: "Sign in",
       busy: "Signing in …",
