@@ -173,7 +173,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ask = Litestar.__call__
 
     async def asked(self: Litestar, scope: Any, receive: Any, send: Any) -> None:
-        paths.append(scope.get("path", scope["type"]))
+        paths.append(scope.get("path", scope["type"]).rstrip("/"))
         await ask(self, scope, receive, send)
 
     monkeypatch.setattr(Litestar, "__call__", asked)

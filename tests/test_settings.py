@@ -98,6 +98,8 @@ def test_the_command_line_wins() -> None:
         ("TRUSTED_PROXIES", "proxy", "addresses or networks such as 10.0.0.0/8"),
         ("CORS_ORIGINS", "*", "origins such as https://app.example.com"),
         ("CORS_ORIGINS", "https://a.example/path", "origins such as"),
+        ("CORS_ALLOWED_HEADERS", "x api", "names of headers such as x-api-version"),
+        ("CORS_ALLOWED_HEADERS", "X-Session-Cookie", "no x-session-cookie"),
         ("SMTP_URL", "mail.example.com", "SMTP_URL must be a URL such as smtp://user:password@"),
         ("SMTP_URL", "smtp://host:port", "SMTP_URL must be a URL such as"),
         ("SMTP_URL", "smtp://user@host", "with both a user and a password or neither"),

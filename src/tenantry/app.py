@@ -11,7 +11,6 @@ from weakref import WeakValueDictionary
 import msgspec
 import structlog
 from litestar import Litestar, Request, Response
-from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import (
@@ -39,7 +38,7 @@ from tenantry.dev.mail import router as development_mail
 from tenantry.direct import Calls
 from tenantry.docs import routes as docs
 from tenantry.docs.spec import document
-from tenantry.edge import EXPOSED_HEADERS, Edge
+from tenantry.edge import Edge
 from tenantry.errors import (
     BadRequest,
     FieldError,
@@ -201,13 +200,6 @@ def create_app(config: Settings, features: Sequence[Feature] = ()) -> Server:
             }
         ),
         exception_handlers={Exception: answer_error},
-        cors_config=CORSConfig(
-            allow_origins=list(config.cors_origins),
-            allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=EXPOSED_HEADERS,
-        )
-        if config.cors_origins
-        else None,
         openapi_config=None,
         logging_config=None,
     )

@@ -15,6 +15,7 @@ from uuid_utils import uuid7
 
 from tenantry import logs
 from tenantry.asgi import ANSWER, JSON, App, Headers, Message, Receive, Scope, Send
+from tenantry.cors import Cors
 from tenantry.db.database import Database
 from tenantry.errors import TenantryError, TooLarge, TooMany, TooManyAuthAttempts, TooSlow
 from tenantry.ratelimit import RateLimiter, Verdict
@@ -36,14 +37,6 @@ API_HEADERS: Headers = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 ]
-# What a script on an allowed origin may read of an answer.
-EXPOSED_HEADERS = [
-    "ratelimit-limit",
-    "ratelimit-remaining",
-    "ratelimit-reset",
-    "retry-after",
-    "x-request-id",
-]
 JSON_TYPE = (b"content-type", b"application/json")
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
@@ -56,7 +49,7 @@ class Edge:
         self.database = database
         self.limiter = limiter
         self.log = logs.request_line()
-        self.cors_origins = {origin.encode() for origin in settings.cors_origins}
+        self.cors = Cors(settings)
         self.common = list(SECURITY_HEADERS)
         if settings.public_url and settings.public_url.startswith("https://"):
             self.common.append(HSTS)
@@ -90,7 +83,8 @@ class Exchange:
         self.started = time.perf_counter()
         self.status = 0
         self.verdict: Verdict | None = None
-        self.request_id = _request_id(scope["headers"])
+        self.request_id, origin = _request_id_and_origin(scope["headers"])
+        self.cors = edge.cors.response_headers(origin)
         self.method = scope.get("method", "WEBSOCKET")
         self.state = self.scope.setdefault("state", {})
         self.send_whole = self.state.pop(ANSWER, None)  # left there, it would be a circle
@@ -108,6 +102,8 @@ class Exchange:
                     headers={"retry-after": str(max(1, self.verdict.reset))}
                 )
             )
+            return
+        if self.method == "OPTIONS" and await self.answer_preflight():
             return
         receive = self.receive
         if (
@@ -129,6 +125,20 @@ class Exchange:
             await self.edge.app(self.scope, receive, self.send)
         except TenantryError as error:  # Litestar answers those of what is left to it
             await self.refuse(error)
+
+    async def answer_preflight(self) -> bool:
+        """Whether it is one, which has been answered."""
+        try:
+            headers = self.edge.cors.preflight(self.scope["headers"])
+        except TenantryError as error:
+            self.cors = []  # what is refused is not allowed in part
+            await self.refuse(error)
+            return True
+        if headers is None:
+            return False
+        await self.send({"type": "http.response.start", "status": 204, "headers": headers})
+        await self.send({"type": "http.response.body", "body": b""})
+        return True
 
     async def read_body(self, declared: int | None) -> Receive:
         """Read the body, at most 1 MiB of it; gives a `receive` that has it whole."""
@@ -178,8 +188,8 @@ class Exchange:
         self.leave_tenant()
         self.status = status
         own = b"content-length: %b\r\nx-request-id: %b\r\n" % (length, self.request_id.encode())
-        limits = _lines(_limits(self.verdict)) if self.verdict else b""
-        await self.send_whole(status, self.edge.of_json + own + limits, body)
+        varying = _lines(_limits(self.verdict) + self.cors if self.verdict else self.cors)
+        await self.send_whole(status, self.edge.of_json + own + varying, body)
 
     async def refuse(self, error: TenantryError) -> None:
         """Answer in the envelope, without asking the application."""
@@ -191,13 +201,6 @@ class Exchange:
         prefix = "websocket." if self.scope["type"] == "websocket" else ""
         if not prefix:  # uvicorn says it itself there
             headers.append((b"content-length", b"%d" % len(body)))
-        origin = dict(self.scope["headers"]).get(b"origin")
-        if origin in self.edge.cors_origins:
-            headers += [
-                (b"access-control-allow-origin", origin),
-                (b"access-control-expose-headers", ", ".join(EXPOSED_HEADERS).encode()),
-                (b"vary", b"Origin"),
-            ]
         await self.send(
             {"type": f"{prefix}http.response.start", "status": error.status, "headers": headers}
         )
@@ -205,7 +208,7 @@ class Exchange:
 
     def headers(self, present: Iterable[tuple[bytes, bytes]]) -> Headers:
         """The headers that every answer carries."""
-        headers = [(b"x-request-id", self.request_id.encode()), *self.edge.common]
+        headers = [(b"x-request-id", self.request_id.encode()), *self.edge.common, *self.cors]
         if not any(name == b"content-security-policy" for name, _ in present):
             headers += API_HEADERS
         if self.verdict:
@@ -259,8 +262,11 @@ def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     return declared
 
 
-def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def _request_id_and_origin(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, bytes | None]:
+    request_id, origin = None, None
     for name, value in headers:
-        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
-            return value.decode()
-    return uuid7().hex
+        if name == b"origin":
+            origin = value
+        elif name == b"x-request-id" and request_id is None and REQUEST_ID.fullmatch(value):
+            request_id = value.decode()
+    return request_id or uuid7().hex, origin

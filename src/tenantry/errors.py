@@ -419,7 +419,12 @@ class TooManyConnections(TooMany):
 
 class OriginNotAllowed(Forbidden):
     code = "ORIGIN_NOT_ALLOWED"
-    message = "Pages of this origin may not connect; its address belongs into CORS_ORIGINS"
+    message = "Pages of this origin may not use this API. If they should, add it to CORS_ORIGINS."
+
+
+class HeaderNotAllowed(Forbidden):
+    code = "HEADER_NOT_ALLOWED"
+    message = "Pages of another origin may not send this header"
 
 
 class CrossSiteRequest(Forbidden):

@@ -90,6 +90,15 @@ def _origins(value: str) -> tuple[str, ...]:
     return origins
 
 
+def _header_names(value: str) -> tuple[str, ...]:
+    names = tuple(item.strip().lower() for item in value.split(",") if item.strip())
+    if not all(re.fullmatch(r"[a-z0-9!#$%&'*+.^_`|~-]+", name) for name in names):
+        raise ValueError("names of headers such as x-api-version, separated by commas")
+    if "x-session-cookie" in names:
+        raise ValueError("no x-session-cookie, by which a page of another origin could sign in")
+    return names
+
+
 def _networks(value: str) -> tuple[str, ...]:
     networks = tuple(item.strip() for item in value.split(",") if item.strip())
     try:
@@ -272,6 +281,12 @@ class Settings:
         (),
         _origins,
         "web origins that may call the API from a browser, separated by commas",
+    )
+    cors_allowed_headers: tuple[str, ...] = _variable(
+        "CORS_ALLOWED_HEADERS",
+        (),
+        _header_names,
+        "further request headers that pages of CORS_ORIGINS may send, separated by commas",
     )
 
     @property
