@@ -3,7 +3,9 @@
 import secrets
 from http.cookies import SimpleCookie
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 
 from tenantry.testing import PASSWORD, Api, ok, refused, registration, unique_email
@@ -201,3 +203,38 @@ class TestGuardedCalls:
         answer = assert_same(await posted(fresh, INVITE, {"email": unique_email()}, **bearer))
         refused(answer, 403, code="SECOND_FACTOR_REQUIRED")
         assert_same(await both(admin, "/api/auth/me"))
+
+
+class TestPathsWithParameters:
+    async def test_are_answered_as_by_the_framework(self, api: Api, left: list[str]) -> None:
+        admin = await api.register()
+        ok(await admin.change_plan("ENTERPRISE"))
+        for path in ("/api/users/nobody", f"/api/users/{uuid4()}", f"/api/users/invites/{uuid4()}"):
+            ours = await admin.call("DELETE", path)
+            refused(ours, 404)
+            assert_same((ours, await admin.call("DELETE", by_framework(path))))
+        invite = ok(await admin.invite(), 201)
+        left.clear()
+        resent = await admin.call("POST", f"/api/users/invites/{invite['id']}/resend")
+        refused(resent, 429, code="INVITE_SENT_LATELY")
+        ok(await admin.call("DELETE", f"/api/users/invites/{invite['id']}"))
+        member = await admin.add("Grace Hopper")
+        ok(await admin.change_role(member.id, role="ADMIN"))
+        assert left == []
+
+    async def test_are_not_taken_for_those_that_are_fixed(self, api: Api) -> None:
+        """Or the list of invites would be a member called invites."""
+        admin = await api.register()
+        answer = await admin.call("DELETE", "/api/users/invites")
+        refused(answer, 405)
+        assert "GET" in answer.headers["allow"]
+
+    @pytest.mark.parametrize("odd", ["%0A", "%00", "a%2Fb", "%C3%A9", "..", "%", "a b"])
+    async def test_take_what_is_odd_as_the_framework_does(self, api: Api, odd: str) -> None:
+        admin = await api.register()
+        url = httpx.URL(api.url)
+        answers = [
+            await admin.call("DELETE", str(url.copy_with(raw_path=path.encode())))
+            for path in (f"/api/users/{odd}", f"/api/users/{odd}/")
+        ]
+        assert_same((answers[0], answers[1]))

@@ -1,10 +1,11 @@
 """Handlers, and all that is known of them before a request comes: how each is called.
 
 A handler is a `Call` where its guard is known here, and all that it asks for: a JSON body, query
-parameters, the request, and what the server provides. A product's own guards, dependencies, hooks
-and the like are the framework's to see to.
+and path parameters, the request, and what the server provides. A product's own guards,
+dependencies, hooks and the like are the framework's to see to.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qsl
@@ -14,7 +15,7 @@ from litestar import Litestar, Request, Response
 from litestar.di import Provide
 from litestar.enums import MediaType, RequestEncodingType
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import BodyKwarg, QueryParameter
+from litestar.params import BodyKwarg, PathParameter, QueryParameter
 from litestar.routes import HTTPRoute
 from litestar.serialization import get_serializer
 from litestar.types import Guard
@@ -46,8 +47,12 @@ UNUSUAL = (
 class Call:
     """What is done for one request is `sent`, the guards, `given`, the handler, and `encode`."""
 
-    def __init__(self, handler: HTTPRouteHandler, provided: Mapping[str, Provide]) -> None:
+    def __init__(
+        self, handler: HTTPRouteHandler, path: Sequence[str], provided: Mapping[str, Provide]
+    ) -> None:
+        """`path` has the names of the path parameters, in their order."""
         self.handler = handler
+        self.path = path
         self.guards = cast(list[AsyncGuard], handler.resolve_guards())
         self.permission = next(
             (guard.permission for guard in self.guards if isinstance(guard, Allowed)), None
@@ -62,7 +67,7 @@ class Call:
         responds = handler.parsed_fn_signature.return_type.is_subclass_of(Response)
         self.only_reads = self._given == (READING,) and not responds
         self._takes_data = DATA in parameters
-        queries = parameters.keys() - {*self._given, DATA}
+        queries = parameters.keys() - {*self._given, *path, DATA}
         self._takes_query = bool(queries)
         self._queries = {name for name in queries if not parameters[name].is_optional}
         self._sent = _model(handler, parameters.keys() - {*self._given})
@@ -73,6 +78,7 @@ class Call:
             return {}
         try:
             values = self._queried(scope["query_string"]) if self._takes_query else {}
+            values |= scope["path_params"]
             if self._takes_data:
                 values[DATA] = msgspec.json.decode(scope["state"].get("body", b""))
             model = msgspec.convert(values, self._sent, strict=False, str_keys=True)
@@ -95,17 +101,62 @@ class Call:
         return {name: given[name] for name in self._given}
 
 
-def calls_of(application: Litestar) -> dict[tuple[str, str], Call]:
-    """Those of its handlers that are calls, by method and path."""
-    provided = cast(dict[str, Provide], application.dependencies)
-    return {
-        (method, route.path): Call(handler, provided)
-        for route in application.routes
-        if isinstance(route, HTTPRoute) and not route.path_parameters
-        for handler in route.route_handlers
-        if _is_usual(handler, application) and _is_understood(handler, provided)
-        for method in handler.http_methods
-    }
+class Table:
+    """The calls of an application, by method and path: a dictionary for the paths that are fixed,
+    and one expression a method for those with parameters.
+    """
+
+    def __init__(self, application: Litestar) -> None:
+        provided = cast(dict[str, Provide], application.dependencies)
+        routes = [route for route in application.routes if isinstance(route, HTTPRoute)]
+        self._fixed_paths = {route.path for route in routes if not route.path_parameters}
+        self._fixed: dict[tuple[str, str], Call] = {}
+        self._with_parameters: dict[str, list[tuple[str, Call]]] = {}
+        for route in routes:
+            names = tuple(route.path_parameters)
+            if any(one.type is not str or one.parser for one in route.path_parameters.values()):
+                continue
+            for handler in route.route_handlers:
+                if not _is_usual(handler, application):
+                    continue
+                if not _is_understood(handler, names, provided):
+                    continue
+                call = Call(handler, names, provided)
+                for method in handler.http_methods:
+                    if names:
+                        calls = self._with_parameters.setdefault(method, [])
+                        calls.append((route.path_format, call))
+                    else:
+                        self._fixed[method, route.path] = call
+        self._expressions = {
+            method: _expression(calls) for method, calls in self._with_parameters.items()
+        }
+
+    def find(self, method: str, path: str) -> tuple[Call, dict[str, str]] | None:
+        """The call, and its path parameters."""
+        if path in self._fixed_paths:
+            call = self._fixed.get((method, path))
+            return None if call is None else (call, {})
+        if method not in self._expressions:
+            return None
+        expression, calls = self._expressions[method]
+        match = expression.fullmatch(path)
+        if match is None or match.lastindex is None:
+            return None
+        call = calls[match.lastindex]
+        values = match.groups()[match.lastindex :]
+        return call, dict(zip(call.path, values, strict=False))
+
+
+def _expression(calls: list[tuple[str, Call]]) -> tuple[re.Pattern[str], dict[int, Call]]:
+    """One expression for these paths, and the call of each of its outer groups."""
+    numbered, expressions, number = {}, [], 1
+    for path, call in calls:
+        pieces = re.split(r"\{\w+\}", path)
+        expressions.append(f"({'([^/]+)'.join(map(re.escape, pieces))})")
+        numbered[number] = call
+        number += len(pieces)
+    return re.compile("|".join(expressions)), numbered
 
 
 def _providers(names: Iterable[str], provided: Mapping[str, Provide]) -> Providers:
@@ -144,7 +195,9 @@ def _is_usual(handler: HTTPRouteHandler, application: Litestar) -> bool:
     )
 
 
-def _is_understood(handler: HTTPRouteHandler, provided: Mapping[str, Provide]) -> bool:
+def _is_understood(
+    handler: HTTPRouteHandler, path: Sequence[str], provided: Mapping[str, Provide]
+) -> bool:
     """Whether its guard, and all that it asks for, is known here."""
     found = _found_by(handler.resolve_guards())
     parameters = handler.parsed_fn_signature.parameters
@@ -154,7 +207,7 @@ def _is_understood(handler: HTTPRouteHandler, provided: Mapping[str, Provide]) -
     return all(
         theirs[name] is provided.get(name)
         if name in theirs
-        else name in OF_THE_REQUEST or _is_sent(name, field)
+        else name in OF_THE_REQUEST or _is_sent(name, field, path)
         for name, field in parameters.items()
     )
 
@@ -168,8 +221,10 @@ def _found_by(guards: Sequence[Guard]) -> set[str] | None:
     return None if more else next((FOUND_BY[one] for one in FOUND_BY if one is known), None)
 
 
-def _is_sent(name: str, field: FieldDefinition) -> bool:
+def _is_sent(name: str, field: FieldDefinition, path: Sequence[str]) -> bool:
     how = field.kwarg_definition
+    if name in path:
+        return isinstance(how, PathParameter) and field.annotation is str
     if name == DATA:
         return isinstance(how, BodyKwarg) and how.media_type == RequestEncodingType.JSON
     return isinstance(how, QueryParameter) and how.query is None

@@ -16,7 +16,7 @@ from litestar import Litestar, Request, Response
 from litestar.types import HTTPScope
 
 from tenantry.asgi import JSON, App, Headers, Receive, Scope, Send
-from tenantry.calls import Call, calls_of
+from tenantry.calls import Call, Table
 from tenantry.db.database import Database
 from tenantry.tenancy.guards import asking, note_identity
 from tenantry.tenancy.product import Product
@@ -36,7 +36,7 @@ class Calls:
         self._database = database
         self._tokens = tokens
         self._product = product
-        self._calls = calls_of(application)
+        self._calls = Table(application)
 
     async def answer(self, scope: Scope, receive: Receive) -> App | None:
         """The answer, to be sent; None: the framework has to be asked.
@@ -44,14 +44,15 @@ class Calls:
         Raises:
             Exception: whatever the guard or the handler raises.
         """
-        call = self._calls.get((scope["method"], scope["path"]))
-        if call is None or not _is_ordinary(scope["headers"]):
+        found = self._calls.find(scope["method"], scope["path"])
+        if found is None or not _is_ordinary(scope["headers"]):
             return None
+        call, scope["path_params"] = found
         sent = call.sent(scope)
         if sent is None:
             return None
         scope["app"] = scope["litestar_app"] = self._application
-        scope["route_handler"], scope["path_params"] = call.handler, {}
+        scope["route_handler"] = call.handler
         if call.only_reads:
             return _Json(call.status, call.encode(await self._read(call, scope, sent)))
         request: Request[Any, Any, Any] = Request(cast(HTTPScope, scope), cast(Any, receive))
